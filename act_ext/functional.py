@@ -1,0 +1,561 @@
+"""The activations as functions, with the names, arguments and defaults of ``torch.nn.functional`` where it has them.
+
+Every function takes a tensor of any shape and layout on the CPU or a CUDA device, is differentiable twice, and works
+under ``torch.compile``, ``torch.func`` and ``torch.export``.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.compiler import is_dynamo_compiling
+
+from act_ext._register import SPECS, entry
+
+_ops = torch.ops.act_ext
+_specs = {spec["name"]: spec for spec in SPECS}
+
+_NOTES = """
+    Formula, in torch's terms with x for input:
+        {formula}
+
+    Shape:
+        Any. The result has input's shape, dtype, device and memory format.
+
+    Raises:
+        NotImplementedError: if input is not of dtype float32, float64, bfloat16 or float16.
+{raises}{paper}"""
+
+
+def _documented(raises: str = "") -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
+    """Completes a docstring with what the op's spec tells, above its example."""
+
+    def complete(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        spec = _specs[function.__name__]
+        paper = f"\n    Paper:\n        {spec['paper']}\n" if spec["paper"] else ""
+        notes = _NOTES.format(
+            formula=spec["formula"], raises=f"        {raises}\n" if raises else "", paper=paper
+        )
+        text, example, code = (function.__doc__ or "").partition("\n    Example:\n")
+        function.__doc__ = text + notes + example + code
+        return function
+
+    return complete
+
+
+_identity = entry("identity")
+
+
+@_documented()
+def identity(input: Tensor) -> Tensor:
+    """Returns a copy of input: the op that leaves values and gradients as they are.
+
+    Args:
+        input: the tensor to apply the function to.
+
+    Example:
+        >>> import act_ext, torch
+        >>> act_ext.functional.identity(torch.tensor([-1.0, 2.0]))
+        
+    """
+    return _ops.identity(input) if is_dynamo_compiling() else _identity(input)
+
+_binary_step = entry("binary_step")
+
+
+@_documented()
+def binary_step(input: Tensor) -> Tensor:
+    """One where input is not negative, zero elsewhere. Its gradient is zero everywhere.
+
+    Args:
+        input: the tensor to apply the function to.
+
+    Example:
+        >>> import act_ext, torch
+        >>> act_ext.functional.binary_step(torch.tensor([-1.0, 0.0, 2.0]))
+        
+    """
+    return _ops.binary_step(input) if is_dynamo_compiling() else _binary_step(input)
+
+_relu = entry("relu")
+
+
+@_documented()
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
+    """Rectified linear unit. Backward needs only the result.
+
+    Args:
+        input: the tensor to apply the function to.
+        inplace: overwrite input with the result.
+
+    Example:
+        >>> import act_ext, torch
+        >>> act_ext.functional.relu(torch.tensor([-1.0, 2.0]))
+        
+    """
+    if not inplace and not is_dynamo_compiling():
+        return _relu(input)
+    return _ops.relu_(input) if inplace else _ops.relu(input)
+
+_relu6 = entry("relu6")
+
+
+@_documented()
+def relu6(input: Tensor, inplace: bool = False) -> Tensor:
+    """ReLU with an upper bound of 6.
+
+    Args:
+        input: the tensor to apply the function to.
+        inplace: overwrite input with the result.
+
+    Example:
+        >>> import act_ext, torch
+        >>> act_ext.functional.relu6(torch.tensor([-1.0, 2.0, 8.0]))
+        
+    """
+    if not inplace and not is_dynamo_compiling():
+        return _relu6(input)
+    return _ops.relu6_(input) if inplace else _ops.relu6(input)
+
+_leaky_relu = entry("leaky_relu")
+
+
+@_documented()
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
+    """ReLU with a small slope below 0.
+
+    Args:
+        input: the tensor to apply the function to.
+        negative_slope: the slope below 0.
+        inplace: overwrite input with the result.
+
+    Example:
+        >>> import act_ext, torch
+        >>> act_ext.functional.leaky_relu(torch.tensor([-1.0, 2.0]))
+        
+    """
+    if not inplace and not is_dynamo_compiling():
+        return _leaky_relu(input, negative_slope)
+    return _ops.leaky_relu_(input, negative_slope) if inplace else _ops.leaky_relu(input, negative_slope)
+
+_threshold = entry("threshold")
+
+
+@_documented()
+def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
+    """Keeps what exceeds the threshold and replaces the rest by value.
+
+    Args:
+        input: the tensor to apply the function to.
+        threshold: the bound that input must exceed.
+        value: what replaces the rest.
+        inplace: overwrite input with the result.
+
+    Example:
+        >>> import act_ext, torch
+        >>> act_ext.functional.threshold(torch.tensor([-1.0, 2.0]), 0.5, 0.0)
+        
+    """
+    if not inplace and not is_dynamo_compiling():
+        return _threshold(input, threshold, value)
+    return _ops.threshold_(input, threshold, value) if inplace else _ops.threshold(input, threshold, value)
+
+_hardtanh = entry("hardtanh")
+
+
+@_documented("ValueError: if min_val is greater than max_val.")
+def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
+    """Clamps input between two bounds.
+
+    Args:
+        input: the tensor to apply the function to.
+        min_val: lower bound of the linear region.
+        max_val: upper bound of the linear region.
+        inplace: overwrite input with the result.
+
+    Example:
+        >>> import act_ext, torch
+        >>> act_ext.functional.hardtanh(torch.tensor([-3.0, 0.5, 3.0]))
+        
+    """
+    if not inplace and not is_dynamo_compiling():
+        return _hardtanh(input, min_val, max_val)
+    return _ops.hardtanh_(input, min_val, max_val) if inplace else _ops.hardtanh(input, min_val, max_val)
+
+_softshrink = entry("softshrink")
+
+
+@_documented("ValueError: if lambd is negative.")
+def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """Soft shrinkage: moves input towards 0 by lambd, and to 0 what is nearer.
+
+    Args:
+        input: the tensor to apply the function to.
+        lambd: how far values move towards 0; not negative.
+
+    Example:
+        >>> import act_ext, torch
+        >>> act_ext.functional.softshrink(torch.tensor([-2.0, 0.25, 2.0]))
+        
+    """
+    return _ops.softshrink(input, lambd) if is_dynamo_compiling() else _softshrink(input, lambd)
+
+_hardshrink = entry("hardshrink")
+
+
+@_documented()
+def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """Hard shrinkage: sets values of small magnitude to 0.
+
+    Args:
+        input: the tensor to apply the function to.
+        lambd: values no larger than this in magnitude become 0.
+
+    Example:
+        >>> import act_ext, torch
+        >>> act_ext.functional.hardshrink(torch.tensor([-2.0, 0.25, 2.0]))
+        
+    """
+    return _ops.hardshrink(input, lambd) if is_dynamo_compiling() else _hardshrink(input, lambd)
+
+_hardsigmoid = entry("hardsigmoid")
+
+
+@_documented()
+def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
+    """Piecewise linear approximation of the sigmoid.
+
+    Args:
+        input: the tensor to apply the function to.
+        inplace: overwrite input with the result.
+
+    Example:
+        >>> import act_ext, torch
+        >>> act_ext.functional.hardsigmoid(torch.tensor([-4.0, 0.0, 4.0]))
+        
+    """
+    if not inplace and not is_dynamo_compiling():
+        return _hardsigmoid(input)
+    return _ops.hardsigmoid_(input) if inplace else _ops.hardsigmoid(input)
+
+_hardswish = entry("hardswish")
+
+
+@_documented()
+def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
+    """Swish with the piecewise linear sigmoid.
+
+    Args:
+        input: the tensor to apply the function to.
+        inplace: overwrite input with the result.
+
+    Example:
+        >>> import act_ext, torch
+        >>> act_ext.functional.hardswish(torch.tensor([-4.0, 0.0, 4.0]))
+        
+    """
+    if not inplace and not is_dynamo_compiling():
+        return _hardswish(input)
+    return _ops.hardswish_(input) if inplace else _ops.hardswish(input)
+
+_relu_squared = entry("relu_squared")
+
+
+@_documented()
+def relu_squared(input: Tensor, inplace: bool = False) -> Tensor:
+    """The square of ReLU.
+
+    Args:
+        input: the tensor to apply the function to.
+        inplace: overwrite input with the result.
+
+    Example:
+        >>> import act_ext, torch
+        >>> act_ext.functional.relu_squared(torch.tensor([-1.0, 3.0]))
+        
+    """
+    if not inplace and not is_dynamo_compiling():
+        return _relu_squared(input)
+    return _ops.relu_squared_(input) if inplace else _ops.relu_squared(input)
+
+_elu = entry("elu")
+
+
+@_documented()
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """Exponential linear unit.
+
+    Args:
+        input: the tensor to apply the function to.
+        alpha: minus the limit at minus infinity.
+        inplace: overwrite input with the result.
+
+    Example:
+        >>> import act_ext, torch
+        >>> act_ext.functional.elu(torch.tensor([-1.0, 2.0]))
+        
+    """
+    if not inplace and not is_dynamo_compiling():
+        return _elu(input, alpha)
+    return _ops.elu_(input, alpha) if inplace else _ops.elu(input, alpha)
+
+_selu = entry("selu")
+
+
+@_documented()
+def selu(input: Tensor, inplace: bool = False) -> Tensor:
+    """Scaled ELU, whose constants make activations normalise themselves.
+
+    Args:
+        input: the tensor to apply the function to.
+        inplace: overwrite input with the result.
+
+    Example:
+        >>> import act_ext, torch
+        >>> act_ext.functional.selu(torch.tensor([-1.0, 2.0]))
+        
+    """
+    if not inplace and not is_dynamo_compiling():
+        return _selu(input)
+    return _ops.selu_(input) if inplace else _ops.selu(input)
+
+_celu = entry("celu")
+
+
+@_documented("ValueError: if alpha is 0.")
+def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """Continuously differentiable ELU.
+
+    Args:
+        input: the tensor to apply the function to.
+        alpha: minus the limit at minus infinity; not 0.
+        inplace: overwrite input with the result.
+
+    Example:
+        >>> import act_ext, torch
+        >>> act_ext.functional.celu(torch.tensor([-1.0, 2.0]))
+        
+    """
+    if not inplace and not is_dynamo_compiling():
+        return _celu(input, alpha)
+    return _ops.celu_(input, alpha) if inplace else _ops.celu(input, alpha)
+
+_sigmoid = entry("sigmoid")
+
+
+@_documented()
+def sigmoid(input: Tensor) -> Tensor:
+    """Logistic sigmoid. Backward needs only the result.
+
+    Args:
+        input: the tensor to apply the function to.
+
+    Example:
+        >>> import act_ext, torch
+        >>> act_ext.functional.sigmoid(torch.tensor([0.0, 2.0]))
+        
+    """
+    return _ops.sigmoid(input) if is_dynamo_compiling() else _sigmoid(input)
+
+_logsigmoid = entry("logsigmoid")
+
+
+@_documented()
+def logsigmoid(input: Tensor) -> Tensor:
+    """Logarithm of the sigmoid, accurate where the sigmoid itself rounds to 0 or 1.
+
+    Args:
+        input: the tensor to apply the function to.
+
+    Example:
+        >>> import act_ext, torch
+        >>> act_ext.functional.logsigmoid(torch.tensor([-2.0, 2.0]))
+        
+    """
+    return _ops.logsigmoid(input) if is_dynamo_compiling() else _logsigmoid(input)
+
+_tanh = entry("tanh")
+
+
+@_documented()
+def tanh(input: Tensor) -> Tensor:
+    """Hyperbolic tangent. Backward needs only the result.
+
+    Args:
+        input: the tensor to apply the function to.
+
+    Example:
+        >>> import act_ext, torch
+        >>> act_ext.functional.tanh(torch.tensor([-1.0, 2.0]))
+        
+    """
+    return _ops.tanh(input) if is_dynamo_compiling() else _tanh(input)
+
+_tanhshrink = entry("tanhshrink")
+
+
+@_documented()
+def tanhshrink(input: Tensor) -> Tensor:
+    """input minus its hyperbolic tangent, accurate near 0 where the two cancel.
+
+    Args:
+        input: the tensor to apply the function to.
+
+    Example:
+        >>> import act_ext, torch
+        >>> act_ext.functional.tanhshrink(torch.tensor([-1.0, 2.0]))
+        
+    """
+    return _ops.tanhshrink(input) if is_dynamo_compiling() else _tanhshrink(input)
+
+_softsign = entry("softsign")
+
+
+@_documented()
+def softsign(input: Tensor) -> Tensor:
+    """input divided by one plus its magnitude.
+
+    Args:
+        input: the tensor to apply the function to.
+
+    Example:
+        >>> import act_ext, torch
+        >>> act_ext.functional.softsign(torch.tensor([-1.0, 3.0]))
+        
+    """
+    return _ops.softsign(input) if is_dynamo_compiling() else _softsign(input)
+
+_softplus = entry("softplus")
+
+
+@_documented()
+def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """A smooth ReLU.
+
+    Args:
+        input: the tensor to apply the function to.
+        beta: the larger, the closer to ReLU.
+        threshold: where beta * input exceeds this the result is input.
+
+    Example:
+        >>> import act_ext, torch
+        >>> act_ext.functional.softplus(torch.tensor([-1.0, 2.0]))
+        
+    """
+    return _ops.softplus(input, beta, threshold) if is_dynamo_compiling() else _softplus(input, beta, threshold)
+
+_silu = entry("silu")
+
+
+@_documented()
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
+    """Sigmoid linear unit, swish with beta 1.
+
+    Args:
+        input: the tensor to apply the function to.
+        inplace: overwrite input with the result.
+
+    Example:
+        >>> import act_ext, torch
+        >>> act_ext.functional.silu(torch.tensor([-1.0, 2.0]))
+        
+    """
+    if not inplace and not is_dynamo_compiling():
+        return _silu(input)
+    return _ops.silu_(input) if inplace else _ops.silu(input)
+
+_swish = entry("swish")
+
+
+@_documented()
+def swish(input: Tensor, beta: float = 1.0, inplace: bool = False) -> Tensor:
+    """SiLU with a chosen beta.
+
+    Args:
+        input: the tensor to apply the function to.
+        beta: scales input inside the sigmoid: 0 gives half of input, infinity ReLU.
+        inplace: overwrite input with the result.
+
+    Example:
+        >>> import act_ext, torch
+        >>> act_ext.functional.swish(torch.tensor([-1.0, 2.0]))
+        
+    """
+    if not inplace and not is_dynamo_compiling():
+        return _swish(input, beta)
+    return _ops.swish_(input, beta) if inplace else _ops.swish(input, beta)
+
+_quick_gelu = entry("quick_gelu")
+
+
+@_documented()
+def quick_gelu(input: Tensor, inplace: bool = False) -> Tensor:
+    """GELU approximated by a sigmoid of 1.702 input.
+
+    Args:
+        input: the tensor to apply the function to.
+        inplace: overwrite input with the result.
+
+    Example:
+        >>> import act_ext, torch
+        >>> act_ext.functional.quick_gelu(torch.tensor([-1.0, 2.0]))
+        
+    """
+    if not inplace and not is_dynamo_compiling():
+        return _quick_gelu(input)
+    return _ops.quick_gelu_(input) if inplace else _ops.quick_gelu(input)
+
+_gelu = entry("gelu")
+
+
+@_documented('RuntimeError: if approximate is neither "none" nor "tanh".')
+def gelu(input: Tensor, *, approximate: str = "none") -> Tensor:
+    """Gaussian error linear unit.
+
+    Args:
+        input: the tensor to apply the function to.
+        approximate: "none" for the exact function, "tanh" for the approximation of :func:`gelu_tanh`.
+
+    Example:
+        >>> import act_ext, torch
+        >>> act_ext.functional.gelu(torch.tensor([-1.0, 2.0]))
+        
+    """
+    return _ops.gelu(input, approximate=approximate) if is_dynamo_compiling() else _gelu(input, approximate)
+
+_gelu_tanh = entry("gelu_tanh")
+
+
+@_documented()
+def gelu_tanh(input: Tensor) -> Tensor:
+    """The tanh approximation of GELU.
+
+    Args:
+        input: the tensor to apply the function to.
+
+    Example:
+        >>> import act_ext, torch
+        >>> act_ext.functional.gelu_tanh(torch.tensor([-1.0, 2.0]))
+        
+    """
+    return _ops.gelu_tanh(input) if is_dynamo_compiling() else _gelu_tanh(input)
+
+_mish = entry("mish")
+
+
+@_documented()
+def mish(input: Tensor, inplace: bool = False) -> Tensor:
+    """Mish, a smooth function like swish.
+
+    Args:
+        input: the tensor to apply the function to.
+        inplace: overwrite input with the result.
+
+    Example:
+        >>> import act_ext, torch
+        >>> act_ext.functional.mish(torch.tensor([-1.0, 2.0]))
+        
+    """
+    if not inplace and not is_dynamo_compiling():
+        return _mish(input)
+    return _ops.mish_(input) if inplace else _ops.mish(input)

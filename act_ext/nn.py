@@ -1,0 +1,219 @@
+"""The activations as modules. Where ``torch.nn`` has the module, act_ext's is a subclass of it with the forward pass of
+act_ext: constructor, attributes, repr, pickling and ``state_dict`` are the same, and ``isinstance`` holds.
+
+>>> import act_ext, torch
+>>> isinstance(act_ext.nn.Mish(), torch.nn.Mish)
+True
+"""
+
+import torch
+from torch import Tensor
+
+from act_ext import functional as F
+
+
+class Identity(torch.nn.Identity):
+    """Returns its input, the same tensor."""
+
+
+class ReLU(torch.nn.ReLU):
+    """See :func:`act_ext.functional.relu`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.relu(input, self.inplace)
+
+
+class ReLU6(torch.nn.ReLU6):
+    """See :func:`act_ext.functional.relu6`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.relu6(input, self.inplace)
+
+
+class LeakyReLU(torch.nn.LeakyReLU):
+    """See :func:`act_ext.functional.leaky_relu`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.leaky_relu(input, self.negative_slope, self.inplace)
+
+
+class Threshold(torch.nn.Threshold):
+    """See :func:`act_ext.functional.threshold`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.threshold(input, self.threshold, self.value, self.inplace)
+
+
+class Hardtanh(torch.nn.Hardtanh):
+    """See :func:`act_ext.functional.hardtanh`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.hardtanh(input, self.min_val, self.max_val, self.inplace)
+
+
+class Softshrink(torch.nn.Softshrink):
+    """See :func:`act_ext.functional.softshrink`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.softshrink(input, self.lambd)
+
+
+class Hardshrink(torch.nn.Hardshrink):
+    """See :func:`act_ext.functional.hardshrink`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.hardshrink(input, self.lambd)
+
+
+class Hardsigmoid(torch.nn.Hardsigmoid):
+    """See :func:`act_ext.functional.hardsigmoid`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.hardsigmoid(input, self.inplace)
+
+
+class Hardswish(torch.nn.Hardswish):
+    """See :func:`act_ext.functional.hardswish`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.hardswish(input, self.inplace)
+
+
+class ELU(torch.nn.ELU):
+    """See :func:`act_ext.functional.elu`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.elu(input, self.alpha, self.inplace)
+
+
+class SELU(torch.nn.SELU):
+    """See :func:`act_ext.functional.selu`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.selu(input, self.inplace)
+
+
+class CELU(torch.nn.CELU):
+    """See :func:`act_ext.functional.celu`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.celu(input, self.alpha, self.inplace)
+
+
+class Sigmoid(torch.nn.Sigmoid):
+    """See :func:`act_ext.functional.sigmoid`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.sigmoid(input)
+
+
+class LogSigmoid(torch.nn.LogSigmoid):
+    """See :func:`act_ext.functional.logsigmoid`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.logsigmoid(input)
+
+
+class Tanh(torch.nn.Tanh):
+    """See :func:`act_ext.functional.tanh`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.tanh(input)
+
+
+class Tanhshrink(torch.nn.Tanhshrink):
+    """See :func:`act_ext.functional.tanhshrink`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.tanhshrink(input)
+
+
+class Softsign(torch.nn.Softsign):
+    """See :func:`act_ext.functional.softsign`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.softsign(input)
+
+
+class Softplus(torch.nn.Softplus):
+    """See :func:`act_ext.functional.softplus`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.softplus(input, self.beta, self.threshold)
+
+
+class SiLU(torch.nn.SiLU):
+    """See :func:`act_ext.functional.silu`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.silu(input, self.inplace)
+
+
+class GELU(torch.nn.GELU):
+    """See :func:`act_ext.functional.gelu`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.gelu(input, approximate=self.approximate)
+
+
+class Mish(torch.nn.Mish):
+    """See :func:`act_ext.functional.mish`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.mish(input, self.inplace)
+
+
+# What torch.nn does not have.
+
+
+class BinaryStep(torch.nn.Module):
+    """See :func:`act_ext.functional.binary_step`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.binary_step(input)
+
+
+class GELUTanh(torch.nn.Module):
+    """See :func:`act_ext.functional.gelu_tanh`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.gelu_tanh(input)
+
+
+class _InPlace(torch.nn.Module):
+    """What the modules below share with those of torch.nn: an ``inplace`` flag that the repr shows when it is set."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = inplace
+
+    def extra_repr(self) -> str:
+        return "inplace=True" if self.inplace else ""
+
+
+class ReLUSquared(_InPlace):
+    """See :func:`act_ext.functional.relu_squared`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.relu_squared(input, self.inplace)
+
+
+class QuickGELU(_InPlace):
+    """See :func:`act_ext.functional.quick_gelu`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.quick_gelu(input, self.inplace)
+
+
+class Swish(_InPlace):
+    """See :func:`act_ext.functional.swish`."""
+
+    def __init__(self, beta: float = 1.0, inplace: bool = False) -> None:
+        super().__init__(inplace)
+        self.beta = beta
+
+    def extra_repr(self) -> str:
+        return ", ".join(filter(None, [f"beta={self.beta}", super().extra_repr()]))
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.swish(input, self.beta, self.inplace)

@@ -1,0 +1,68 @@
+// What an activation is: a struct template over the value type V (see activations/), the Spec of facts beside its
+// mathematics, and the List it stands in. Everything else (kernels, schemas, autograd, tests, tables) follows.
+#pragma once
+
+#include <string_view>
+
+#ifdef __CUDACC__
+#define ACT_FN __host__ __device__ __forceinline__
+#else
+#define ACT_FN inline __attribute__((always_inline))
+#endif
+
+namespace act_ext {
+
+// What backward needs, and so the argument that the struct's slope() takes.
+enum class Saves {
+  input,    // slope(x)
+  result,   // slope(y) with y = forward(x)
+  nothing,  // no slope(): it is the constant Spec::constant_slope
+};
+
+struct Spec {
+  const char* name;
+  const char* params;   // in schema syntax, after the tensor: "float alpha=1.0"
+  const char* formula;  // plain torch Python over x and the parameters: the tests' reference, printed in the docs
+  const char* paper;    // where it was introduced, "" where it is folklore
+  Saves saves = Saves::input;
+  // True where the slope is exactly 0 on an interval: there the gradient is 0, be grad_output inf or NaN, as in torch.
+  bool gates = false;
+  // True where the arithmetic, not memory, bounds the speed: threads then pay off on shorter tensors.
+  bool heavy = false;
+  double constant_slope = 0;
+  // What is wrong with the parameters, or null.
+  const char* (*invalid)(const double* params) = nullptr;
+};
+
+// How many float parameters `params` declares.
+constexpr int count_params(std::string_view params) {
+  int count = 0;
+  for (std::string_view rest = params; rest.starts_with("float ");) {
+    ++count;
+    const auto comma = rest.find(", ");
+    if (comma == std::string_view::npos) break;
+    rest.remove_prefix(comma + 2);
+  }
+  return count;
+}
+
+template <template <class> class... Ops>
+struct List {
+  static constexpr int size = sizeof...(Ops);
+};
+
+// An Op over V with its parameters, in the order in which the struct declares them.
+template <template <class> class Op, class V>
+ACT_FN Op<V> with_params(const double* params) {
+  constexpr int count = count_params(Op<V>::spec.params);
+  static_assert(count <= 2, "with_params passes at most two parameters");
+  if constexpr (count == 0) {
+    return Op<V>{};
+  } else if constexpr (count == 1) {
+    return Op<V>{V(params[0])};
+  } else {
+    return Op<V>{V(params[0]), V(params[1])};
+  }
+}
+
+}  // namespace act_ext

@@ -1,0 +1,15 @@
+// The whole List, family by family. A family is one header here, one translation unit per instruction set in cpu/
+// and one in cuda/.
+#pragma once
+
+#include "exponential.h"
+#include "gated.h"
+#include "rectifiers.h"
+#include "sigmoidal.h"
+
+// X(the family's List, its name in file and table names)
+#define ACT_EXT_FAMILIES(X) \
+  X(Rectifiers, rectifiers) \
+  X(Exponential, exponential) \
+  X(Sigmoidal, sigmoidal) \
+  X(Gated, gated)

@@ -1,0 +1,21 @@
+// Chooses the instruction set, once, and runs kernels over memory of any layout.
+#pragma once
+
+#include "table.h"
+
+namespace act_ext::cpu {
+
+// "default", "avx2" or "avx512": the best that this processor and the build have, or what ACT_EXT_CPU_CAPABILITY
+// names. Throws std::invalid_argument if that is unknown or not to be had.
+__attribute__((visibility("default"))) const char* capability();
+
+// Null where the op has no such pass.
+Kernel kernel(int op, Pass pass, Dtype dtype);
+
+// Runs the kernel on strided memory, size1 rows of size0 elements. data and strides (in bytes, size0's for every
+// operand and then size1's) are those of TensorIterator, the output first. Elements pass through a small buffer, so
+// the arithmetic is the contiguous kernel's, bit for bit.
+void run_strided(Kernel kernel, Pass pass, Dtype dtype, char** data, const int64_t* strides, int64_t size0,
+                 int64_t size1, const double* params);
+
+}  // namespace act_ext::cpu

@@ -1,0 +1,80 @@
+// The loop over contiguous memory, for every op, pass and dtype. It knows no op.
+#pragma once
+
+#include <cstring>
+#include <utility>
+
+#include "table.h"
+
+#if defined(CPU_CAPABILITY_DEFAULT) && !defined(__aarch64__)
+#include <c10/util/BFloat16.h>
+#include <c10/util/Half.h>
+#else
+#include "vec.h"
+#endif
+
+namespace act_ext::CPU_CAPABILITY {
+
+#if defined(CPU_CAPABILITY_DEFAULT) && !defined(__aarch64__)
+// An x86 processor without AVX2: one element at a time.
+template <class S>
+struct Memory {
+  using V = std::conditional_t<std::is_same_v<S, double>, double, float>;
+  static constexpr int64_t size = 1;
+  ACT_FN static V load(const S* from) { return static_cast<V>(*from); }
+  ACT_FN static void store(V v, S* to) { *to = static_cast<S>(v); }
+};
+#endif
+
+// n is a multiple of Memory<S>::size. Neither inlined nor cloned, so that full blocks and the tail share one copy of the arithmetic.
+template <class S, class F, std::size_t... I>
+__attribute__((noinline, noclone)) void run(const F& f, std::index_sequence<I...>, S* out, const S* const* inputs, int64_t n) {
+  const F local = f;
+  const S* const in[] = {inputs[I]...};
+  for (int64_t i = 0; i < n; i += Memory<S>::size) {
+    Memory<S>::store(local(Memory<S>::load(in[I] + i)...), out + i);
+  }
+}
+
+template <template <class> class Op, Pass pass, class S>
+void kernel(char* const* operands, int64_t n, const double* params) {
+  constexpr int inputs = count_inputs(pass);
+  constexpr std::make_index_sequence<inputs> indices;
+  constexpr int64_t size = Memory<S>::size;
+  const Step<Op, pass, typename Memory<S>::V> f(params);
+
+  S* const out = reinterpret_cast<S*>(operands[0]);
+  const S* in[inputs];
+  for (int k = 0; k < inputs; ++k) in[k] = reinterpret_cast<const S*>(operands[k + 1]);
+  const int64_t tail = n % size, whole = n - tail;
+  run(f, indices, out, in, whole);
+  if (tail > 0) {
+    // Zeros fill the vector up.
+    S block[inputs + 1][size] = {};
+    for (int k = 0; k < inputs; ++k) {
+      std::memcpy(block[k], in[k] + whole, tail * sizeof(S));
+      in[k] = block[k];
+    }
+    run(f, indices, block[inputs], in, size);
+    std::memcpy(out + whole, block[inputs], tail * sizeof(S));
+  }
+}
+
+template <template <class> class Op, Pass pass>
+constexpr std::array<cpu::Kernel, kDtypes> by_dtype() {
+  if constexpr (has_pass<Op>(pass)) {
+    return {kernel<Op, pass, float>, kernel<Op, pass, double>, kernel<Op, pass, c10::BFloat16>,
+            kernel<Op, pass, c10::Half>};
+  } else {
+    return {};
+  }
+}
+
+template <template <class> class... Ops>
+constexpr std::array<cpu::Table, sizeof...(Ops)> tables(List<Ops...>) {
+  return {cpu::Table{by_dtype<Ops, Pass::forward>(), by_dtype<Ops, Pass::backward>(),
+                     by_dtype<Ops, Pass::double_backward>(), by_dtype<Ops, Pass::backward_from_result>(),
+                     by_dtype<Ops, Pass::double_backward_from_result>()}...};
+}
+
+}  // namespace act_ext::CPU_CAPABILITY

@@ -1,0 +1,293 @@
+// The vocabulary over vectors: at::vec's types, with the masks and the exponent arithmetic of each instruction set.
+// A Vec is two registers, whose operations alternate: while one waits for a result the other computes, which the
+// processor's own look-ahead is too short to arrange across a long polynomial. It is also what one register of
+// sixteen-bit elements widens to.
+//
+// Everything stands in the namespace of the instruction set, so that templates over Vec get names of their own and
+// no function compiled for one set can be linked into another's path.
+#pragma once
+
+#include <ATen/cpu/vec/vec.h>
+
+#include "../math/basic.h"
+
+namespace act_ext::CPU_CAPABILITY {
+
+using at::vec::Vectorized;
+
+// What one register holds. The compiler's own types where it has them: it keeps a struct of these in registers, but
+// moves a struct of at::vec's classes through memory.
+#if defined(CPU_CAPABILITY_AVX512)
+template <class T>
+using Register = std::conditional_t<sizeof(T) == 4, __m512, __m512d>;
+// A comparison gives a mask register, one bit a lane.
+template <class T>
+using Lanes = std::conditional_t<sizeof(T) == 4, __mmask16, __mmask8>;
+#else
+#if defined(CPU_CAPABILITY_AVX2)
+template <class T>
+using Register = std::conditional_t<sizeof(T) == 4, __m256, __m256d>;
+#else
+template <class T>
+using Register = Vectorized<T>;
+#endif
+template <class T>
+using Lanes = Register<T>;
+#endif
+
+template <class T>
+struct Vec {
+  Register<T> low, high;
+
+  Vec() = default;
+  ACT_FN Vec(Register<T> first, Register<T> second) : low(first), high(second) {}
+  ACT_FN explicit Vec(double constant) : low(Vectorized<T>(static_cast<T>(constant))), high(low) {}
+};
+
+// Single registers, where the instruction sets differ.
+#if defined(CPU_CAPABILITY_AVX512)
+
+template <int kPredicate>
+ACT_FN __mmask16 compare(__m512 a, __m512 b) {
+  return _mm512_cmp_ps_mask(a, b, kPredicate);
+}
+template <int kPredicate>
+ACT_FN __mmask8 compare(__m512d a, __m512d b) {
+  return _mm512_cmp_pd_mask(a, b, kPredicate);
+}
+template <class T>
+ACT_FN Lanes<T> less(Register<T> a, Register<T> b) {
+  return compare<_CMP_LT_OQ>(a, b);
+}
+template <class T>
+ACT_FN Lanes<T> less_equal(Register<T> a, Register<T> b) {
+  return compare<_CMP_LE_OQ>(a, b);
+}
+template <class T>
+ACT_FN Lanes<T> equal(Register<T> a, Register<T> b) {
+  return compare<_CMP_EQ_OQ>(a, b);
+}
+template <class T>
+ACT_FN Lanes<T> both(Lanes<T> a, Lanes<T> b) {
+  return a & b;
+}
+template <class T>
+ACT_FN Register<T> blend(Lanes<T> mask, Register<T> a, Register<T> b) {
+  if constexpr (sizeof(T) == 4) {
+    return _mm512_mask_blend_ps(mask, b, a);
+  } else {
+    return _mm512_mask_blend_pd(mask, b, a);
+  }
+}
+// The sign bit from `sign`, all others from `magnitude`: one ternary operation.
+template <class T>
+ACT_FN Register<T> signed_as(Register<T> magnitude, Register<T> sign) {
+  if constexpr (sizeof(T) == 4) {
+    return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(_mm512_set1_epi32(INT32_MIN), _mm512_castps_si512(sign),
+                                                         _mm512_castps_si512(magnitude), 0xCA));
+  } else {
+    return _mm512_castsi512_pd(_mm512_ternarylogic_epi64(_mm512_set1_epi64(INT64_MIN), _mm512_castpd_si512(sign),
+                                                         _mm512_castpd_si512(magnitude), 0xCA));
+  }
+}
+template <class T>
+ACT_FN Register<T> scaled_by(Register<T> y, Register<T> n) {
+  if constexpr (sizeof(T) == 4) {
+    return _mm512_scalef_ps(y, n);
+  } else {
+    return _mm512_scalef_pd(y, n);
+  }
+}
+
+#else
+
+template <class T>
+ACT_FN Lanes<T> less(Register<T> a, Register<T> b) {
+  return Vectorized<T>(a) < Vectorized<T>(b);
+}
+template <class T>
+ACT_FN Lanes<T> less_equal(Register<T> a, Register<T> b) {
+  return Vectorized<T>(a) <= Vectorized<T>(b);
+}
+template <class T>
+ACT_FN Lanes<T> equal(Register<T> a, Register<T> b) {
+  return Vectorized<T>(a) == Vectorized<T>(b);
+}
+template <class T>
+ACT_FN Lanes<T> both(Lanes<T> a, Lanes<T> b) {
+  return Vectorized<T>(a) & Vectorized<T>(b);
+}
+template <class T>
+ACT_FN Register<T> blend(Lanes<T> mask, Register<T> a, Register<T> b) {
+  return Vectorized<T>::blendv(Vectorized<T>(b), Vectorized<T>(a), Vectorized<T>(mask));
+}
+template <class T>
+ACT_FN Register<T> signed_as(Register<T> magnitude, Register<T> sign) {
+  return Vectorized<T>(magnitude).abs() | (Vectorized<T>(sign) & Vectorized<T>(T(-0.0)));
+}
+
+#endif
+
+// 2^n for a whole n of a normal 2^n: adding `shift` puts n + bias in the low bits, from where it moves up.
+template <class T>
+ACT_FN Register<T> power_of_two(Register<T> n) {
+  using Int = std::conditional_t<sizeof(T) == 4, int32_t, int64_t>;
+  const Vectorized<T> shift(sizeof(T) == 4 ? 12582912.0 + 127 : 6755399441055744.0 + 1023);
+  const auto bits = at::vec::cast<Int, T>(Vectorized<T>(n) + shift);
+  return at::vec::cast<T, Int>(bits << Vectorized<Int>(sizeof(T) == 4 ? 23 : 52));
+}
+
+template <class T>
+struct Mask {
+  Lanes<T> low, high;
+};
+template <class T>
+ACT_FN Mask<T> operator&(Mask<T> a, Mask<T> b) {
+  return {both<T>(a.low, b.low), both<T>(a.high, b.high)};
+}
+template <class T>
+ACT_FN Mask<T> operator<(Vec<T> a, Vec<T> b) {
+  return {less<T>(a.low, b.low), less<T>(a.high, b.high)};
+}
+template <class T>
+ACT_FN Mask<T> operator<=(Vec<T> a, Vec<T> b) {
+  return {less_equal<T>(a.low, b.low), less_equal<T>(a.high, b.high)};
+}
+template <class T>
+ACT_FN Mask<T> operator==(Vec<T> a, Vec<T> b) {
+  return {equal<T>(a.low, b.low), equal<T>(a.high, b.high)};
+}
+template <class T>
+ACT_FN Mask<T> operator>(Vec<T> a, Vec<T> b) {
+  return b < a;
+}
+template <class T>
+ACT_FN Mask<T> operator>=(Vec<T> a, Vec<T> b) {
+  return b <= a;
+}
+template <class T>
+ACT_FN Vec<T> select(Mask<T> mask, Vec<T> a, Vec<T> b) {
+  return {blend<T>(mask.low, a.low, b.low), blend<T>(mask.high, a.high, b.high)};
+}
+
+template <class T>
+ACT_FN Vec<T> operator+(Vec<T> a, Vec<T> b) {
+  return {a.low + b.low, a.high + b.high};
+}
+template <class T>
+ACT_FN Vec<T> operator-(Vec<T> a, Vec<T> b) {
+  return {a.low - b.low, a.high - b.high};
+}
+template <class T>
+ACT_FN Vec<T> operator*(Vec<T> a, Vec<T> b) {
+  return {a.low * b.low, a.high * b.high};
+}
+template <class T>
+ACT_FN Vec<T> operator/(Vec<T> a, Vec<T> b) {
+  return {a.low / b.low, a.high / b.high};
+}
+template <class T>
+ACT_FN Vec<T> operator-(Vec<T> a) {
+  return {-a.low, -a.high};
+}
+template <class T>
+ACT_FN Vec<T> fma(Vec<T> a, Vec<T> b, Vec<T> c) {
+  return {at::vec::fmadd(Vectorized<T>(a.low), Vectorized<T>(b.low), Vectorized<T>(c.low)),
+          at::vec::fmadd(Vectorized<T>(a.high), Vectorized<T>(b.high), Vectorized<T>(c.high))};
+}
+template <class T>
+ACT_FN Vec<T> abs(Vec<T> a) {
+  return {Vectorized<T>(a.low).abs(), Vectorized<T>(a.high).abs()};
+}
+template <class T>
+ACT_FN Vec<T> minus_abs(Vec<T> a) {
+  const Vectorized<T> sign(T(-0.0));
+  return {Vectorized<T>(a.low) | sign, Vectorized<T>(a.high) | sign};
+}
+template <class T>
+ACT_FN Vec<T> copysign(Vec<T> magnitude, Vec<T> sign) {
+  return {signed_as<T>(magnitude.low, sign.low), signed_as<T>(magnitude.high, sign.high)};
+}
+// at::vec's clamps return x where it is NaN.
+template <class T>
+ACT_FN Vec<T> at_least(Vec<T> x, Vec<T> least) {
+  return {at::vec::clamp_min(Vectorized<T>(x.low), Vectorized<T>(least.low)),
+          at::vec::clamp_min(Vectorized<T>(x.high), Vectorized<T>(least.high))};
+}
+template <class T>
+ACT_FN Vec<T> at_most(Vec<T> x, Vec<T> most) {
+  return {at::vec::clamp_max(Vectorized<T>(x.low), Vectorized<T>(most.low)),
+          at::vec::clamp_max(Vectorized<T>(x.high), Vectorized<T>(most.high))};
+}
+template <class T>
+ACT_FN Vec<T> pow2(Vec<T> n) {
+  return {power_of_two<T>(n.low), power_of_two<T>(n.high)};
+}
+
+// n elements of memory, n that of two registers or of one of sixteen-bit elements, computed with in Vec<float> or
+// Vec<double>.
+template <class S>
+struct Memory {
+  using V = Vec<S>;
+  static constexpr int64_t size = 2 * Vectorized<S>::size();
+  ACT_FN static V load(const S* from) {
+    return {Vectorized<S>::loadu(from), Vectorized<S>::loadu(from + Vectorized<S>::size())};
+  }
+  ACT_FN static void store(V v, S* to) {
+    Vectorized<S>(v.low).store(to);
+    Vectorized<S>(v.high).store(to + Vectorized<S>::size());
+  }
+};
+// Low precision is rounded once, to nearest even, at the store.
+template <>
+struct Memory<c10::BFloat16> {
+  using V = Vec<float>;
+  static constexpr int64_t size = Vectorized<c10::BFloat16>::size();
+  ACT_FN static V load(const c10::BFloat16* from) {
+    const auto [low, high] = at::vec::convert_bfloat16_float(Vectorized<c10::BFloat16>::loadu(from));
+    return {low, high};
+  }
+  ACT_FN static void store(V v, c10::BFloat16* to) { 
+    at::vec::convert_float_bfloat16(Vectorized<float>(v.low), Vectorized<float>(v.high)).store(to);
+  }
+};
+template <>
+struct Memory<c10::Half> {
+  using V = Vec<float>;
+  static constexpr int64_t size = Vectorized<c10::Half>::size();
+  ACT_FN static V load(const c10::Half* from) {
+    const auto [low, high] = at::vec::convert_half_float(Vectorized<c10::Half>::loadu(from));
+    return {low, high};
+  }
+  ACT_FN static void store(V v, c10::Half* to) { 
+    at::vec::convert_float_half(Vectorized<float>(v.low), Vectorized<float>(v.high)).store(to);
+  }
+};
+
+}  // namespace act_ext::CPU_CAPABILITY
+
+namespace act_ext {
+
+template <class T>
+struct ScalarOf<CPU_CAPABILITY::Vec<T>> {
+  using type = T;
+};
+
+#if defined(CPU_CAPABILITY_AVX512)
+// One instruction applies any power with one rounding.
+template <class T>
+struct Power<CPU_CAPABILITY::Vec<T>> {
+  using V = CPU_CAPABILITY::Vec<T>;
+  V n;
+
+  Power() = default;
+  ACT_FN explicit Power(V whole) : n(whole) {}
+  ACT_FN V scale(V y) const { return {CPU_CAPABILITY::scaled_by<T>(y.low, n.low), CPU_CAPABILITY::scaled_by<T>(y.high, n.high)}; }
+};
+template <class T>
+ACT_FN Power<CPU_CAPABILITY::Vec<T>> power_where(CPU_CAPABILITY::Mask<T> mask, Power<CPU_CAPABILITY::Vec<T>> power) {
+  return Power<CPU_CAPABILITY::Vec<T>>(select(mask, power.n, CPU_CAPABILITY::Vec<T>(0)));
+}
+#endif
+
+}  // namespace act_ext

@@ -1,0 +1,155 @@
+// The kernels over contiguous and strided memory and their launchers, for every op, pass and dtype. They know no op.
+#pragma once
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+
+#include <cstdint>
+#include <utility>
+
+#include "launch.h"
+
+namespace act_ext::cuda {
+
+// Sixteen bytes: what one memory instruction moves at most, and what memory is fastest with.
+template <class S>
+struct alignas(16) Pack {
+  static constexpr int size = 16 / sizeof(S);
+  S element[size];
+};
+
+template <class S, int kInputs>
+struct Pointers {
+  S* out;
+  const S* in[kInputs];
+};
+
+constexpr int kThreads = 256;
+constexpr int kPacks = 2;  // a thread and operand: two loads in flight hide more of the latency than one
+template <class S>
+constexpr int kTile = kThreads * kPacks * Pack<S>::size;
+
+// Low precision is computed in float and rounded once, at the store.
+template <class S>
+using Compute = std::conditional_t<std::is_same_v<S, double>, double, float>;
+
+template <class S, class F, class... In>
+__device__ __forceinline__ S apply(const F& f, In... in) {
+  return static_cast<S>(f(static_cast<Compute<S>>(in)...));
+}
+
+// One tile a block. Offsets inside a tile fit 32 bits whatever the tensor's size. `packed`: all pointers are aligned.
+template <class S, class F, std::size_t... I>
+__global__ void __launch_bounds__(kThreads)
+    contiguous_kernel(Pointers<S, sizeof...(I)> p, int64_t n, bool packed, F f, std::index_sequence<I...>) {
+  const int64_t begin = static_cast<int64_t>(blockIdx.x) * kTile<S>;
+  S* const out = p.out + begin;
+  const S* const in[] = {p.in[I] + begin...};
+  if (packed && n - begin >= kTile<S>) {
+    Pack<S> pack[kPacks][sizeof...(I)];
+#pragma unroll
+    for (int k = 0; k < kPacks; ++k) {
+      ((pack[k][I] = reinterpret_cast<const Pack<S>*>(in[I])[k * kThreads + threadIdx.x]), ...);
+    }
+#pragma unroll
+    for (int k = 0; k < kPacks; ++k) {
+      Pack<S> result;
+#pragma unroll
+      for (int e = 0; e < Pack<S>::size; ++e) result.element[e] = apply<S>(f, pack[k][I].element[e]...);
+      reinterpret_cast<Pack<S>*>(out)[k * kThreads + threadIdx.x] = result;
+    }
+    return;
+  }
+  // The last tile, or memory that is not aligned.
+  const int count = static_cast<int>(n - begin < kTile<S> ? n - begin : kTile<S>);
+  for (int i = threadIdx.x; i < count; i += kThreads) out[i] = apply<S>(f, in[I][i]...);
+}
+
+template <int kOperands>
+struct Layout {
+  int dims;
+  int64_t sizes[kMaxDims];
+  int64_t strides[kOperands][kMaxDims];
+};
+
+// One element a thread. Index holds the element's number; dividing in 32 bits is several times cheaper than in 64.
+template <class Index, class S, class F, std::size_t... I>
+__global__ void __launch_bounds__(kThreads)
+    strided_kernel(Pointers<S, sizeof...(I)> p, const __grid_constant__ Layout<sizeof...(I) + 1> layout, int64_t n, F f,
+                   std::index_sequence<I...>) {
+  const int64_t number = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  if (number >= n) return;
+  Index rest = static_cast<Index>(number);
+  int64_t offset[sizeof...(I) + 1] = {};
+#pragma unroll 1
+  for (int d = 0; d < layout.dims; ++d) {
+    const Index size = static_cast<Index>(layout.sizes[d]);
+    const Index next = rest / size;
+    const int64_t position = static_cast<int64_t>(rest - next * size);
+    rest = next;
+#pragma unroll
+    for (int k = 0; k < static_cast<int>(sizeof...(I)) + 1; ++k) offset[k] += position * layout.strides[k][d];
+  }
+  const auto input = [&](const S* base, int64_t bytes) {
+    return *reinterpret_cast<const S*>(reinterpret_cast<const char*>(base) + bytes);
+  };
+  *reinterpret_cast<S*>(reinterpret_cast<char*>(p.out) + offset[0]) = apply<S>(f, input(p.in[I], offset[I + 1])...);
+}
+
+inline const char* last_error() {
+  const cudaError_t error = cudaGetLastError();
+  return error == cudaSuccess ? nullptr : cudaGetErrorString(error);
+}
+
+template <template <class> class Op, Pass pass, class S>
+const char* launch(const Operands& operands, const double* params, void* stream) {
+  constexpr int inputs = count_inputs(pass);
+  using Indices = std::make_index_sequence<inputs>;
+  const Step<Op, pass, Compute<S>> f(params);
+  const auto cuda_stream = static_cast<cudaStream_t>(stream);
+  const int64_t n = operands.numel;
+
+  Pointers<S, inputs> pointers{static_cast<S*>(operands.data[0]), {}};
+  bool packed = reinterpret_cast<uintptr_t>(operands.data[0]) % 16 == 0;
+  for (int k = 0; k < inputs; ++k) {
+    pointers.in[k] = static_cast<const S*>(operands.data[k + 1]);
+    packed = packed && reinterpret_cast<uintptr_t>(operands.data[k + 1]) % 16 == 0;
+  }
+  if (operands.dims == 0) {
+    const auto blocks = static_cast<unsigned>((n + kTile<S> - 1) / kTile<S>);
+    contiguous_kernel<S><<<blocks, kThreads, 0, cuda_stream>>>(pointers, n, packed, f, Indices());
+    return last_error();
+  }
+  Layout<inputs + 1> layout{operands.dims, {}, {}};
+  for (int d = 0; d < operands.dims; ++d) {
+    layout.sizes[d] = operands.sizes[d];
+    for (int k = 0; k <= inputs; ++k) layout.strides[k][d] = operands.strides[k][d];
+  }
+  const auto blocks = static_cast<unsigned>((n + kThreads - 1) / kThreads);
+  if (n <= INT32_MAX) {
+    strided_kernel<uint32_t, S><<<blocks, kThreads, 0, cuda_stream>>>(pointers, layout, n, f, Indices());
+  } else {
+    strided_kernel<uint64_t, S><<<blocks, kThreads, 0, cuda_stream>>>(pointers, layout, n, f, Indices());
+  }
+  return last_error();
+}
+
+template <template <class> class Op, Pass pass>
+constexpr std::array<Launcher, kDtypes> by_dtype() {
+  if constexpr (has_pass<Op>(pass)) {
+    return {launch<Op, pass, float>, launch<Op, pass, double>, launch<Op, pass, __nv_bfloat16>,
+            launch<Op, pass, __half>};
+  } else {
+    return {};
+  }
+}
+
+template <template <class> class... Ops>
+std::array<Table, sizeof...(Ops)> tables(List<Ops...>) {
+  return {Table{by_dtype<Ops, Pass::forward>(), by_dtype<Ops, Pass::backward>(),
+                by_dtype<Ops, Pass::double_backward>(), by_dtype<Ops, Pass::backward_from_result>(),
+                by_dtype<Ops, Pass::double_backward_from_result>()}...};
+}
+
+}  // namespace act_ext::cuda

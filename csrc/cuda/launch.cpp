@@ -1,0 +1,25 @@
+#include "launch.h"
+
+#include <vector>
+
+#include "../activations/all.h"
+
+namespace act_ext::cuda {
+
+#define ACT_EXT_DECLARE(Family, name) std::array<Table, Family::size> name##_tables();
+ACT_EXT_FAMILIES(ACT_EXT_DECLARE)
+#undef ACT_EXT_DECLARE
+
+Launcher launcher(int op, Pass pass, Dtype dtype) {
+  static const std::vector<Table> tables = [] {
+    std::vector<Table> list;
+#define ACT_EXT_APPEND(Family, name) \
+  for (const Table& table : name##_tables()) list.push_back(table);
+    ACT_EXT_FAMILIES(ACT_EXT_APPEND)
+#undef ACT_EXT_APPEND
+    return list;
+  }();
+  return tables[op][static_cast<int>(pass)][static_cast<int>(dtype)];
+}
+
+}  // namespace act_ext::cuda

@@ -1,0 +1,33 @@
+// The interface of cuda/ to the rest. No header of torch or of the CUDA toolkit is needed to use it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "../pass.h"
+
+namespace act_ext::cuda {
+
+inline constexpr int kMaxDims = 32;
+inline constexpr int kMaxOperands = 4;
+
+// The output first, then the inputs in the order of Pass.
+struct Operands {
+  int count;
+  int64_t numel;
+  void* data[kMaxOperands];
+  // 0 where all operands share one dense layout; else the dimensions from the innermost outwards, strides in bytes.
+  int dims = 0;
+  int64_t sizes[kMaxDims];
+  int64_t strides[kMaxOperands][kMaxDims];
+};
+
+// Launches on the cudaStream_t `stream` of the current device. Returns null, or what CUDA says went wrong.
+using Launcher = const char* (*)(const Operands& operands, const double* params, void* stream);
+
+// Null where the op has no such pass.
+using Table = std::array<std::array<Launcher, kDtypes>, kPasses>;
+
+Launcher launcher(int op, Pass pass, Dtype dtype);
+
+}  // namespace act_ext::cuda

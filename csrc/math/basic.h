@@ -1,0 +1,110 @@
+// The vocabulary in which the approximations and activations are written, generic over V. Each V (cpu/vec.h,
+// math/scalar.h, math/dual.h) brings: arithmetic, comparisons giving its mask, select, fma, abs, copysign,
+// minus_abs, at_least, at_most, pow2.
+#pragma once
+
+#include <type_traits>
+
+#include "../activation.h"
+#include "scalar.h"
+
+namespace act_ext {
+
+// The floating-point format that V computes in.
+template <class V>
+struct ScalarOf {
+  using type = V;
+};
+template <class V>
+using Scalar = typename ScalarOf<V>::type;
+template <class V>
+inline constexpr bool is_single = std::is_same_v<Scalar<V>, float>;
+
+// c0 + c1 x + c2 x^2 + ...
+template <class V>
+ACT_FN V horner(V, double c) {
+  return V(c);
+}
+template <class V, class... C>
+ACT_FN V horner(V x, double c, C... rest) {
+  return fma(horner(x, rest...), x, V(c));
+}
+
+// The whole number nearest to x factor, for |x factor| < 2^21: adding 1.5 * 2^23 (2^52) rounds.
+template <class V>
+ACT_FN V nearest(V x, double factor) {
+  const V shift(is_single<V> ? 12582912.0 : 6755399441055744.0);
+  return fma(x, V(factor), shift) - shift;
+}
+
+// 2^n for a whole n, to be applied with one rounding however small the product: in two halves, each a normal number.
+template <class V>
+struct Power {
+  V first, second;
+
+  Power() = default;
+  ACT_FN explicit Power(V n) {
+    const V half = nearest(n, 0.5);
+    first = pow2(half);
+    second = pow2(n - half);
+  }
+  ACT_FN V scale(V y) const { return y * first * second; }
+};
+template <class V>
+ACT_FN V scale(V y, Power<V> power) {
+  return power.scale(y);
+}
+// The power where mask holds, 1 elsewhere.
+template <class M, class V>
+ACT_FN Power<V> power_where(M mask, Power<V> power) {
+  power.first = select(mask, power.first, V(1));
+  power.second = select(mask, power.second, V(1));
+  return power;
+}
+
+// A value carried in two words, hi + lo, where one would lose what a later exponential magnifies.
+template <class V>
+struct Pair {
+  V hi, lo;
+};
+
+// The real number hi + lo, given as two doubles, in two words of V.
+template <class V>
+ACT_FN Pair<V> constant_pair(double hi, double lo = 0) {
+  using S = Scalar<V>;
+  const double first = static_cast<double>(static_cast<S>(hi));
+  return {V(first), V((hi - first) + lo)};
+}
+
+// a * b without rounding.
+template <class V>
+ACT_FN Pair<V> product(V a, V b) {
+  const V hi = a * b;
+  return {hi, fma(a, b, -hi)};
+}
+template <class V>
+ACT_FN Pair<V> product(Pair<V> a, V b) {
+  const V hi = a.hi * b;
+  return {hi, fma(a.lo, b, fma(a.hi, b, -hi))};
+}
+
+// a + b without rounding.
+template <class V>
+ACT_FN Pair<V> sum(V a, V b) {
+  const V hi = a + b;
+  const V b_part = hi - a;
+  return {hi, (a - (hi - b_part)) + (b - b_part)};
+}
+
+// value where x is a number, x where it is NaN.
+template <class V>
+ACT_FN V keep_nan(V x, V value) {
+  return select(x == x, value, x);
+}
+
+template <class V>
+ACT_FN V clamp(V x, V low, V high) {
+  return at_most(at_least(x, low), high);
+}
+
+}  // namespace act_ext

@@ -1,0 +1,125 @@
+// A value with its derivative. Run through an activation's slope it gives the second derivative, so nobody writes
+// that by hand. The overloads below are the chain rule, and the derivatives of the functions that are approximations.
+#pragma once
+
+#include "logistic.h"
+
+namespace act_ext {
+
+template <class V>
+struct Dual {
+  V v, d;
+  Dual() = default;
+  ACT_FN Dual(V value, V derivative) : v(value), d(derivative) {}
+  ACT_FN explicit Dual(double constant) : v(constant), d(0) {}
+};
+
+template <class V>
+struct ScalarOf<Dual<V>> {
+  using type = Scalar<V>;
+};
+
+template <class V>
+ACT_FN Dual<V> operator+(Dual<V> a, Dual<V> b) {
+  return {a.v + b.v, a.d + b.d};
+}
+template <class V>
+ACT_FN Dual<V> operator-(Dual<V> a, Dual<V> b) {
+  return {a.v - b.v, a.d - b.d};
+}
+template <class V>
+ACT_FN Dual<V> operator-(Dual<V> a) {
+  return {-a.v, -a.d};
+}
+template <class V>
+ACT_FN Dual<V> operator*(Dual<V> a, Dual<V> b) {
+  return {a.v * b.v, fma(a.d, b.v, a.v * b.d)};
+}
+template <class V>
+ACT_FN Dual<V> operator/(Dual<V> a, Dual<V> b) {
+  const V q = a.v / b.v;
+  return {q, fma(-q, b.d, a.d) / b.v};
+}
+template <class V>
+ACT_FN Dual<V> fma(Dual<V> a, Dual<V> b, Dual<V> c) {
+  return {fma(a.v, b.v, c.v), fma(a.d, b.v, fma(a.v, b.d, c.d))};
+}
+
+template <class V>
+ACT_FN auto operator<(Dual<V> a, Dual<V> b) {
+  return a.v < b.v;
+}
+template <class V>
+ACT_FN auto operator>(Dual<V> a, Dual<V> b) {
+  return a.v > b.v;
+}
+template <class V>
+ACT_FN auto operator<=(Dual<V> a, Dual<V> b) {
+  return a.v <= b.v;
+}
+template <class V>
+ACT_FN auto operator>=(Dual<V> a, Dual<V> b) {
+  return a.v >= b.v;
+}
+template <class V>
+ACT_FN auto operator==(Dual<V> a, Dual<V> b) {
+  return a.v == b.v;
+}
+template <class M, class V>
+ACT_FN Dual<V> select(M mask, Dual<V> a, Dual<V> b) {
+  return {select(mask, a.v, b.v), select(mask, a.d, b.d)};
+}
+template <class V>
+ACT_FN Dual<V> at_least(Dual<V> x, Dual<V> low) {
+  return select(x < low, low, x);
+}
+template <class V>
+ACT_FN Dual<V> at_most(Dual<V> x, Dual<V> high) {
+  return select(x > high, high, x);
+}
+template <class V>
+ACT_FN Dual<V> abs(Dual<V> a) {
+  return {abs(a.v), select(a.v < V(0), -a.d, a.d)};
+}
+template <class V>
+ACT_FN Dual<V> minus_abs(Dual<V> a) {
+  return -abs(a);
+}
+
+template <class V>
+ACT_FN Dual<V> pow2(Dual<V> n) {
+  return {pow2(n.v), V(0)};
+}
+template <class V>
+struct Power<Dual<V>> {
+  Power<V> base;
+
+  Power() = default;
+  ACT_FN explicit Power(Dual<V> n) : base(n.v) {}
+  ACT_FN Dual<V> scale(Dual<V> y) const { return {base.scale(y.v), base.scale(y.d)}; }
+};
+template <class M, class V>
+ACT_FN Power<Dual<V>> power_where(M mask, Power<Dual<V>> power) {
+  power.base = power_where(mask, power.base);
+  return power;
+}
+
+// d(e^x) = e^x dx, so dq = (1 + q) dx.
+template <class V>
+ACT_FN Exp<Dual<V>> with_derivative(Exp<V> e, V d) {
+  return {{e.q, fma(e.q, d, d)}, {e.n, V(0)}};
+}
+template <class V>
+ACT_FN Exp<Dual<V>> exp_parts(Dual<V> x) {
+  return with_derivative(exp_parts(x.v), x.d);
+}
+template <class V>
+ACT_FN Exp<Dual<V>> exp_parts(Pair<Dual<V>> x) {
+  return with_derivative(exp_parts(Pair<V>{x.hi.v, x.lo.v}), x.hi.d + x.lo.d);
+}
+template <class V>
+ACT_FN Dual<V> tanh(Dual<V> x) {
+  return {tanh(x.v), sech_squared(x.v) * x.d};
+}
+
+}  // namespace act_ext

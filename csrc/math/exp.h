@@ -1,0 +1,99 @@
+// The exponential and what is made of it. The argument is reduced to r = x - n ln2 with |r| <= ln2 / 2; the result
+// stays in the parts (1 + q) 2^n until the last operation, so that nothing is lost where 2^n is subnormal.
+// Coefficients: tools/fit.py.
+#pragma once
+
+#include "basic.h"
+
+namespace act_ext {
+
+// e^x = (1 + q) 2^n, n a whole number.
+template <class V>
+struct Exp {
+  V q, n;
+};
+
+// The largest |x| for which 2^n can be applied in two halves of normal numbers; e^-limit is 0 after any rounding.
+template <class V>
+inline constexpr double exp_limit = is_single<V> ? 174.0 : 1416.0;
+inline constexpr double log2_e = 1.44269504088896340736;
+inline constexpr double ln2_hi = 0x1.62e42fefa39efp-1, ln2_lo = 0x1.abc9e3b39803fp-56;
+
+// From here on e^x overflows.
+template <class V>
+inline constexpr double exp_overflow = is_single<V> ? 89.0 : 710.0;
+
+// (e^u - 1 - u) / r^2 with u = s r, |u| <= ln2 / 2, s a power of 2; relative to e^u the error is below 2^-26.1 (float),
+// 2^-55.5 (double).
+template <class V>
+ACT_FN V expm1_tail(V r, double s = 1) {
+  const double c = s * s;
+  if constexpr (is_single<V>) {
+    return horner(r, 0.50000000637662917158 * c, 0.16666540557593037346 * c * s, 0.041666274462182637891 * c * c,
+                  0.0083669097994972620622 * c * c * s, 0.0013947014073314281771 * c * c * c);
+  } else {
+    return horner(r, 0.5000000000000005827 * c, 0.16666666666666687044 * c * s, 0.041666666666569918805 * c * c,
+                  0.0083333333333138033282 * c * c * s, 0.0013888888933672717955 * c * c * c,
+                  0.00019841269904943785938 * c * c * c * s, 0.000024801502809850752507 * c * c * c * c,
+                  2.755722609389736851e-6 * c * c * c * c * s, 2.7627004845477783274e-7 * c * c * c * c * c,
+                  2.5115101984568951925e-8 * c * c * c * c * c * s);
+  }
+}
+
+// An argument in one word or two: its leading word, and what the correction adds to the reduced argument.
+template <class V>
+ACT_FN V head(V x) {
+  return x;
+}
+template <class V>
+ACT_FN V head(Pair<V> x) {
+  return x.hi;
+}
+template <class V>
+ACT_FN V corrected(V r, V) {
+  return r;
+}
+template <class V>
+ACT_FN V corrected(V r, Pair<V> x) {
+  return r + x.lo;
+}
+
+// For |x| <= exp_limit, or NaN; x a V or a Pair.
+template <class X>
+ACT_FN auto exp_parts(X x) {
+  using V = decltype(head(x));
+  const V n = nearest(head(x), log2_e);
+  const auto ln2 = constant_pair<V>(-ln2_hi, -ln2_lo);
+  const V r = corrected(fma(n, ln2.lo, fma(n, ln2.hi, head(x))), x);
+  return Exp<V>{fma(r * r, expm1_tail(r), r), n};
+}
+
+// x with its leading word brought into [low, high], without the correction where that changed it.
+template <class V>
+ACT_FN V clamped(V x, V low, V high) {
+  return clamp(x, low, high);
+}
+template <class V>
+ACT_FN Pair<V> clamped(Pair<V> x, V low, V high) {
+  const V hi = clamp(x.hi, low, high);
+  return {hi, select(hi == x.hi, x.lo, V(0))};
+}
+
+// factor * e^x with one rounding at the scaling. Beyond the limits the value is that at the limit, 0 or inf after
+// rounding.
+template <class V, class X>
+ACT_FN V scaled_exp(V factor, X x) {
+  const Exp<V> e = exp_parts(clamped(x, V(-exp_limit<V>), V(exp_overflow<V>)));
+  return scale(fma(factor, e.q, factor), Power<V>(e.n));
+}
+
+template <class X>
+ACT_FN auto expm1(X x) {
+  using V = decltype(head(x));
+  // Below -40 the result is -1. Half of 2^n stays finite where 2^n does not.
+  const Exp<V> e = exp_parts(clamped(x, V(-40), V(exp_overflow<V>)));
+  const V half_power = pow2(e.n - V(1));
+  return V(2) * fma(half_power, e.q, half_power - V(0.5));
+}
+
+}  // namespace act_ext

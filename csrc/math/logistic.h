@@ -1,0 +1,99 @@
+// sigmoid, tanh and softplus, all from e = e^-|z|, which cannot overflow.
+#pragma once
+
+#include "exp.h"
+
+namespace act_ext {
+
+// With e = e^-|z| = p times a power: sigmoid(z) is top / denominator times its power, sigmoid(-z) the same with other
+// in the place of top, and no power below 0.
+template <class V>
+struct Logistic {
+  decltype(V(0) < V(0)) negative;  // z < 0
+  V e, p;
+  Power<V> power_of_e;
+  V denominator, top, other;
+  Power<V> power;
+};
+
+// -|z|, no lower than -exp_limit.
+template <class V>
+ACT_FN V folded(V z) {
+  return at_least(minus_abs(z), V(-exp_limit<V>));
+}
+template <class V>
+ACT_FN Pair<V> folded(Pair<V> z) {
+  const V hi = folded(z.hi), lo = select(z.hi < V(0), z.lo, -z.lo);
+  return {hi, select(hi > V(-exp_limit<V>), lo, V(0))};
+}
+
+// z a V or a Pair.
+template <class X>
+ACT_FN auto logistic(X z) {
+  using V = decltype(head(z));
+  const Exp<V> e = exp_parts(folded(z));
+  const V p = V(1) + e.q;
+  const Power<V> power(e.n);
+  const V small = scale(p, power);
+  const auto negative = head(z) < V(0);
+  return Logistic<V>{
+      negative,        small, p, power, V(1) + small, select(negative, p, V(1)), select(negative, V(1), small),
+      power_where(negative, power)};
+}
+
+template <class X>
+ACT_FN auto sigmoid(X z) {
+  const auto s = logistic(z);
+  return scale(s.top / s.denominator, s.power);
+}
+
+// log(1 + e^-|z|) by log(1 + e) = 2 atanh(e / (2 + e)); the factor e of the result is applied last.
+template <class V>
+ACT_FN V log1p_power(Logistic<V> s) {
+  const V ratio = V(1) / (V(2) + s.e);
+  const V w = s.e * ratio;
+  const V z = w * w;
+  // (2 atanh(w) / w - 2) / w^2 on 0 <= w <= 1/3, in z = w^2; error relative to the logarithm 2^-27.5, 2^-64.3.
+  V tail(0);
+  if constexpr (is_single<V>) {
+    tail = horner(z, 0.66666438627915798185, 0.40020509647630381296, 0.2801586130537176203, 0.27951338542906071836);
+  } else {
+    tail = horner(z, 0.6666666666666667101, 0.39999999999996620768, 0.28571428572160673229, 0.22222222149081383672,
+                  0.18181822266448642149, 0.15384475248689960442, 0.1333643064850801804, 0.11719849292640602886,
+                  0.10947297216461303463, 0.070871576170682229032, 0.16319645145912017835);
+  }
+  return scale(s.p * ratio * fma(z, tail, V(2)), s.power_of_e);
+}
+
+// In float x times a ratio of degree (4, 5) in x^2 on |x| <= 9.02: relative error 2^-29.9, all coefficients positive
+// (tools/fit.py). In double -m / (m + 2) with m = e^(-2|x|) - 1.
+template <class V>
+ACT_FN V tanh(V x) {
+  const V a = at_most(abs(x), V(is_single<V> ? 9.02 : 20));
+  if constexpr (is_single<V>) {
+    const V z = a * a;
+    const V numerator = horner(z, 0.99999999904765977334, 0.13785363064114970028, 0.0040085078613740506361,
+                               0.000031589044546814015703, 5.0762188303027712261e-8);
+    const V denominator =
+        horner(z, 1.0, 0.47118695467378601383, 0.027737507904389632768, 0.00042074057184523541374,
+               1.6174843620698059477e-6, 7.3744310965209639821e-10);
+    return copysign(at_most(a * numerator / denominator, V(1)), x);
+  } else {
+    const Exp<V> e = exp_parts(V(-2) * a);
+    const V power = pow2(e.n);
+    const V m = fma(power, e.q, power - V(1));
+    return copysign(m / (m + V(2)), x);
+  }
+}
+
+// 1 / cosh(x)^2 = 4 e / (1 + e)^2 with e = e^(-2|x|), accurate in the tails where 1 - tanh^2 is not.
+template <class V>
+ACT_FN V sech_squared(V x) {
+  const Exp<V> e = exp_parts(V(-2) * at_most(abs(x), V(exp_limit<V> / 2)));
+  const V p = V(1) + e.q;
+  const Power<V> power(e.n);
+  const V d = V(1) + scale(p, power);
+  return scale(V(4) * p / (d * d), power);
+}
+
+}  // namespace act_ext

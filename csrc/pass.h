@@ -1,0 +1,66 @@
+// The passes over an activation: what each computes from which operands, for one value or vector V.
+#pragma once
+
+#include "math/dual.h"
+
+namespace act_ext {
+
+enum class Pass {
+  forward,                      // f(x)
+  backward,                     // g f'(s), s what the op saves
+  double_backward,              // h g f''(s), h the gradient of grad_input
+  backward_from_result,         // the same two with s the result, for in-place use,
+  double_backward_from_result,  // where the struct has slope_from_result
+};
+inline constexpr int kPasses = 5;
+
+enum class Dtype { float32, float64, bfloat16, float16 };
+inline constexpr int kDtypes = 4;
+
+constexpr int count_inputs(Pass pass) {
+  if (pass == Pass::forward) return 1;
+  return pass == Pass::backward || pass == Pass::backward_from_result ? 2 : 3;
+}
+
+template <template <class> class Op>
+inline constexpr bool has_slope_from_result = requires(Op<float> op) { op.slope_from_result(0.0f); };
+
+// Whether Op has the pass at all.
+template <template <class> class Op>
+constexpr bool has_pass(Pass pass) {
+  if (pass == Pass::forward) return true;
+  if (Op<float>::spec.saves == Saves::nothing) return false;
+  return pass == Pass::backward || pass == Pass::double_backward || has_slope_from_result<Op>;
+}
+
+template <template <class> class Op, Pass pass, class V>
+struct Step {
+  static constexpr bool second = pass == Pass::double_backward || pass == Pass::double_backward_from_result;
+  using Value = std::conditional_t<second, Dual<V>, V>;
+
+  Op<Value> op;
+
+  ACT_FN explicit Step(const double* params) : op(with_params<Op, Value>(params)) {}
+
+  ACT_FN V operator()(V x) const { return op.forward(x); }
+  ACT_FN V operator()(V g, V s) const { return gated(g, slope(s)); }
+  ACT_FN V operator()(V h, V g, V s) const { return gated(h * g, slope(Dual<V>(s, V(1))).d); }
+
+ private:
+  ACT_FN Value slope(Value s) const {
+    if constexpr (pass == Pass::backward_from_result || pass == Pass::double_backward_from_result) {
+      return op.slope_from_result(s);
+    } else {
+      return op.slope(s);
+    }
+  }
+  ACT_FN static V gated(V gradient, V factor) {
+    if constexpr (Op<V>::spec.gates) {
+      return select(factor == V(0), V(0), gradient * factor);
+    } else {
+      return gradient * factor;
+    }
+  }
+};
+
+}  // namespace act_ext

@@ -1,0 +1,126 @@
+// act_ext._C: the hot entries of the ops, what Python needs to register the rest, and facts about the build.
+#include <ATen/PythonTorchFunctionTLS.h>
+#include <torch/csrc/Exceptions.h>
+#include <torch/csrc/autograd/python_variable.h>
+#include <torch/csrc/utils/pybind.h>
+
+#include <list>
+
+#include "../cpu/dispatch.h"
+#include "../torch/autograd.h"
+#include "../torch/cuda.h"
+
+namespace act_ext {
+namespace {
+
+namespace py = pybind11;
+
+// Below this many elements a call is over before another thread could have taken the lock.
+constexpr int64_t kReleaseGil = 8192;
+
+// One hot entry: exact tensors go to the dispatcher, everything that might want to intercept the call (subclasses,
+// modes, proxies, keyword arguments) goes the way of torch.ops.
+struct Entry {
+  const Op* op;
+  bool takes_approximate;
+  PyObject* general;  // the torch.ops overload packet, owned for the life of the process
+  PyMethodDef method;
+};
+
+at::Tensor call(const Op& op, const Params& params, bool tanh_form, const at::Tensor& input) {
+  static const Op& gelu_tanh = *find_op("gelu_tanh");
+  return Handle::of(tanh_form ? gelu_tanh : op, Pass::forward).call(params, input);
+}
+
+// Arguments after the tensor, positional. False where the general path has to sort them out.
+bool parse(const Entry& entry, PyObject* const* args, Py_ssize_t count, Params& params, bool& tanh_form) {
+  if (entry.takes_approximate) {
+    if (count != 1 || !PyUnicode_CheckExact(args[0])) return false;
+    tanh_form = PyUnicode_CompareWithASCIIString(args[0], "tanh") == 0;
+    return tanh_form || PyUnicode_CompareWithASCIIString(args[0], "none") == 0;
+  }
+  if (count != entry.op->num_params) return false;
+  for (Py_ssize_t i = 0; i < count; ++i) {
+    if (PyFloat_CheckExact(args[i])) {
+      params[i] = PyFloat_AS_DOUBLE(args[i]);
+    } else if (PyLong_CheckExact(args[i])) {
+      params[i] = PyLong_AsDouble(args[i]);
+      if (params[i] == -1.0 && PyErr_Occurred() != nullptr) throw python_error();
+    } else {
+      return false;
+    }
+  }
+  return true;
+}
+
+PyObject* enter(PyObject* capsule, PyObject* const* args, Py_ssize_t count) {
+  HANDLE_TH_ERRORS
+  const auto& entry = *static_cast<Entry*>(PyCapsule_GetPointer(capsule, nullptr));
+  Params params{};
+  bool tanh_form = false;
+  if (count < 1 || !THPVariable_CheckExact(args[0]) || at::impl::torch_function_mode_enabled() ||
+      !parse(entry, args + 1, count - 1, params, tanh_form)) {
+    return PyObject_Vectorcall(entry.general, args, count, nullptr);
+  }
+  const at::Tensor& input = THPVariable_Unpack(args[0]);
+  if (input.unsafeGetTensorImpl()->has_symbolic_sizes_strides() || input.numel() < kReleaseGil) {
+    return THPVariable_Wrap(call(*entry.op, params, tanh_form, input));
+  }
+  at::Tensor result;
+  {
+    const py::gil_scoped_release release;
+    result = call(*entry.op, params, tanh_form, input);
+  }
+  return THPVariable_Wrap(std::move(result));
+  END_HANDLE_TH_ERRORS
+}
+
+const Op& op_named(const std::string& name) {
+  const Op* op = find_op(name);
+  if (op == nullptr) throw py::key_error("no activation is named '" + name + "'");
+  return *op;
+}
+
+py::object make_entry(const std::string& name, py::object general) {
+  const Op& op = op_named(name);
+  static std::list<Entry> entries;
+  auto& entry = entries.emplace_back(Entry{&op, takes_approximate(op), general.release().ptr(), {}});
+  entry.method = {op.spec.name, reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(enter)), METH_FASTCALL, nullptr};
+  const auto capsule = py::reinterpret_steal<py::object>(PyCapsule_New(&entry, nullptr, nullptr));
+  return py::reinterpret_steal<py::object>(PyCFunction_New(&entry.method, capsule.ptr()));
+}
+
+py::dict describe(const Op& op) {
+  const auto passes = [&] {
+    py::list names;
+    for (int p = 1; p < kPasses; ++p) {
+      if (op.passes[p]) names.append(dispatcher_name(op, static_cast<Pass>(p)));
+    }
+    return names;
+  }();
+  const char* const saves[] = {"input", "result", "nothing"};
+  py::dict spec;
+  spec["name"] = op.spec.name;
+  spec["params"] = op.spec.params;
+  spec["formula"] = op.spec.formula;
+  spec["paper"] = op.spec.paper;
+  spec["saves"] = saves[static_cast<int>(op.spec.saves)];
+  spec["backward_ops"] = passes;
+  return spec;
+}
+
+}  // namespace
+}  // namespace act_ext
+
+PYBIND11_MODULE(_C, module) {
+  using namespace act_ext;
+  module.def("specs", [] {
+    pybind11::list list;
+    for (const Op& op : all_ops()) list.append(describe(op));
+    return list;
+  });
+  module.def("entry", &make_entry);
+  module.def("register_autograd", [](const std::string& name) { register_autograd(op_named(name)); });
+  module.def("cpu_capability", &cpu::capability);
+  module.def("built_with_cuda", &built_with_cuda);
+}

@@ -1,0 +1,47 @@
+#include "registry.h"
+
+#include <vector>
+
+#include "activations/all.h"
+
+namespace act_ext {
+namespace {
+
+template <template <class> class Activation>
+Op make_op(int index) {
+  Op op{.index = index,
+        .spec = Activation<float>::spec,
+        .num_params = count_params(Activation<float>::spec.params),
+        .passes = {},
+        .result_suffices = nullptr};
+  for (int pass = 0; pass < kPasses; ++pass) op.passes[pass] = has_pass<Activation>(static_cast<Pass>(pass));
+  if constexpr (has_slope_from_result<Activation>) op.result_suffices = Activation<float>::result_suffices;
+  return op;
+}
+
+template <template <class> class... Activations>
+void append(List<Activations...>, std::vector<Op>& ops) {
+  (ops.push_back(make_op<Activations>(static_cast<int>(ops.size()))), ...);
+}
+
+}  // namespace
+
+std::span<const Op> all_ops() {
+  static const std::vector<Op> ops = [] {
+    std::vector<Op> list;
+#define ACT_EXT_APPEND(Family, name) append(Family{}, list);
+    ACT_EXT_FAMILIES(ACT_EXT_APPEND)
+#undef ACT_EXT_APPEND
+    return list;
+  }();
+  return ops;
+}
+
+const Op* find_op(std::string_view name) {
+  for (const Op& op : all_ops()) {
+    if (name == op.spec.name) return &op;
+  }
+  return nullptr;
+}
+
+}  // namespace act_ext

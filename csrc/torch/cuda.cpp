@@ -1,0 +1,66 @@
+#include "cuda.h"
+
+#ifdef ACT_EXT_WITH_CUDA
+
+#include <ATen/TensorIterator.h>
+#include <c10/core/DeviceGuard.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+
+#include "../cuda/launch.h"
+
+namespace act_ext {
+
+void run_cuda(const Call& call, Pass pass, Dtype dtype, const at::Tensor& out, Inputs inputs, bool same_layout) {
+  const c10::DeviceGuard guard(out.device());
+  // c10's own core knows the current stream, so that this file needs no header of the CUDA toolkit.
+  void* stream = c10::impl::VirtualGuardImpl(out.device().type()).getStream(out.device()).native_handle();
+  const auto check = [&](const char* error) {
+    TORCH_CHECK(error == nullptr, dispatcher_name(*call.op, pass), ": CUDA error: ", error);
+  };
+  const cuda::Launcher launch = cuda::launcher(call.op->index, pass, dtype);
+
+  cuda::Operands operands;
+  operands.count = count_inputs(pass) + 1;
+  if (same_layout) {
+    operands.numel = out.numel();
+    operands.data[0] = out.mutable_data_ptr();
+    int k = 1;
+    for (const at::Tensor* input : inputs) operands.data[k++] = const_cast<void*>(input->const_data_ptr());
+    check(launch(operands, call.params.data(), stream));
+    return;
+  }
+  at::TensorIteratorConfig config;
+  config.set_check_mem_overlap(true).resize_outputs(false).check_all_same_dtype(true).add_output(out);
+  for (const at::Tensor* input : inputs) config.add_const_input(*input);
+  const auto iterator = config.build();
+  TORCH_CHECK(iterator.ndim() <= cuda::kMaxDims, dispatcher_name(*call.op, pass), ": input must have at most ",
+              cuda::kMaxDims, " dimensions that do not merge in memory, got ", iterator.ndim());
+  operands.numel = iterator.numel();
+  operands.dims = iterator.ndim();
+  for (int d = 0; d < operands.dims; ++d) operands.sizes[d] = iterator.shape()[d];
+  for (int k = 0; k < operands.count; ++k) {
+    operands.data[k] = iterator.data_ptr(k);
+    for (int d = 0; d < operands.dims; ++d) operands.strides[k][d] = iterator.strides(k)[d];
+  }
+  check(launch(operands, call.params.data(), stream));
+}
+
+bool built_with_cuda() { return true; }
+
+}  // namespace act_ext
+
+#else
+
+namespace act_ext {
+
+void run_cuda(const Call& call, Pass pass, Dtype, const at::Tensor& out, Inputs, bool) {
+  TORCH_CHECK_NOT_IMPLEMENTED(false, dispatcher_name(*call.op, pass), ": got a tensor on ", out.device(),
+                              ", but act_ext was built without CUDA kernels; rebuild it with a CUDA build of torch "
+                              "and nvcc: FORCE_CUDA=1 pip install --no-build-isolation .");
+}
+
+bool built_with_cuda() { return false; }
+
+}  // namespace act_ext
+
+#endif

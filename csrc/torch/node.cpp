@@ -1,0 +1,157 @@
+#include "node.h"
+
+#include <ATen/ops/zeros_like.h>
+#include <torch/csrc/dynamo/compiled_autograd.h>
+
+#include <map>
+#include <mutex>
+
+#include "pointwise.h"
+
+namespace act_ext {
+
+using at::Tensor;
+using torch::autograd::variable_list;
+namespace dynamo = torch::dynamo::autograd;
+
+namespace {
+
+bool is_from_result(Pass pass) { return pass == Pass::backward_from_result; }
+
+}  // namespace
+
+variable_list derivatives(const Differentiated& what, const Tensor& grad, const Saved& saved, const Needed& needed) {
+  const auto& [call, pass, from_result] = what;
+  const Op& op = *call.op;
+  variable_list result(count_inputs(pass));
+  if (!grad.defined()) return result;
+
+  if (op.spec.saves == Saves::nothing) {
+    // Linear with slope 0 or 1, in every pass.
+    result[0] = op.spec.constant_slope == 0 ? at::zeros_like(grad) : grad;
+    return result;
+  }
+  const auto& p = call.params;
+  if (pass == Pass::forward) {
+    const Pass backward = from_result ? Pass::backward_from_result : Pass::backward;
+    if (needed[0]) result[0] = Handle::of(op, backward).call(p, grad, saved[0]);
+    return result;
+  }
+  if (pass == Pass::backward || pass == Pass::backward_from_result) {
+    const Pass second = is_from_result(pass) ? Pass::double_backward_from_result : Pass::double_backward;
+    if (needed[0]) result[0] = Handle::of(op, pass).call(p, grad, saved[1]);
+    if (needed[1]) result[1] = Handle::of(op, second).call(p, grad, saved[0], saved[1]);
+    return result;
+  }
+  // h g f''(s) is linear in h and g.
+  const Handle& second = Handle::of(op, pass);
+  if (needed[0]) result[0] = second.call(p, grad, saved[1], saved[2]);
+  if (needed[1]) result[1] = second.call(p, saved[0], grad, saved[2]);
+  TORCH_CHECK_NOT_IMPLEMENTED(!needed[2], op.spec.name, ": the third derivative is not implemented");
+  return result;
+}
+
+std::string PointwiseNode::name() const {
+  std::string name;
+  bool upper = true;
+  for (const char c : std::string_view(what_.call.op->spec.name)) {
+    if (c != '_') name += upper ? static_cast<char>(std::toupper(c)) : c;
+    upper = c == '_';
+  }
+  for (int order = count_inputs(what_.pass); order > 0; --order) name += "Backward";
+  const bool from_result = what_.from_result || what_.pass == Pass::backward_from_result ||
+                           what_.pass == Pass::double_backward_from_result;
+  return "ActExt" + name + (from_result ? "FromResult0" : "0");
+}
+
+Saved PointwiseNode::unpack() {
+  Saved tensors;
+  for (int i = 0; i < inputs(); ++i) tensors[i] = saved_[i].unpack(owning(this));
+  return tensors;
+}
+
+Needed PointwiseNode::needed() const {
+  Needed flags{};
+  for (int i = 0; i < inputs(); ++i) flags[i] = task_should_compute_output(i);
+  return flags;
+}
+
+void PointwiseNode::release_variables() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  for (auto& variable : saved_) variable.reset_data();
+}
+
+variable_list PointwiseNode::apply(variable_list&& grads) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return derivatives(what_, grads[0], unpack(), needed());
+}
+
+// Compiled autograd: the tensors are swapped for proxies, and `derivatives` is called on them by way of a function
+// bound once under the node's name.
+
+void PointwiseNode::compiled_args(dynamo::CompiledNodeArgs& args) const {
+  for (const auto& variable : saved_) args.collect(variable, /*is_output=*/false);
+  args.collect(static_cast<int64_t>(what_.call.op->index));
+  args.collect(static_cast<int64_t>(what_.pass));
+  args.collect(what_.from_result);
+  for (const double param : what_.call.params) args.collect(param);
+}
+
+namespace {
+
+variable_list run_packed(const variable_list& grads, const std::vector<c10::IValue>& values) {
+  dynamo::PackedArgs args(values);
+  Differentiated what;
+  what.call.op = &all_ops()[args.unpack<int64_t>()];
+  what.pass = static_cast<Pass>(args.unpack<int64_t>());
+  what.from_result = args.unpack<bool>();
+  for (double& param : what.call.params) param = args.unpack<double>();
+  Saved saved;
+  Needed needed{};
+  for (int i = 0; i < count_inputs(what.pass); ++i) {
+    needed[i] = args.unpack<bool>();
+    saved[i] = args.unpack<Tensor>();
+  }
+  return derivatives(what, grads[0], saved, needed);
+}
+
+std::string bound_name(dynamo::SwapSavedVariables& saved, const std::string& name,
+                       const std::vector<at::TypePtr>& schema) {
+  static std::mutex mutex;
+  static std::map<std::string, std::string> bound;
+  const std::lock_guard<std::mutex> lock(mutex);
+  if (const auto found = bound.find(name); found != bound.end()) return found->second;
+  const auto function =
+      dynamo::getPyCompilerInterface()->bind_function(saved.get_py_compiler(), name, run_packed, schema);
+  return bound.emplace(name, function).first->second;
+}
+
+}  // namespace
+
+variable_list PointwiseNode::apply_with_saved(const variable_list& grads, dynamo::SwapSavedVariables& saved) {
+  for (auto& variable : saved_) saved.before(variable);
+  dynamo::PackedArgs args;
+  args.pack(static_cast<int64_t>(what_.call.op->index));
+  args.pack(static_cast<int64_t>(what_.pass));
+  args.pack(what_.from_result);
+  for (const double param : what_.call.params) args.pack(param);
+  const auto tensors = unpack();
+  const auto flags = needed();
+  for (int i = 0; i < inputs(); ++i) {
+    args.pack(flags[i]);
+    args.pack(tensors[i]);
+  }
+  std::vector<at::TypePtr> schema;
+  for (const auto& value : args.vec()) {
+    schema.push_back(value.isTensor() ? at::TypePtr(at::TensorType::get()) : value.type());
+  }
+  const auto function = bound_name(saved, name(), schema);
+  const auto metadata = dynamo::IValuePacker<std::vector<std::optional<torch::autograd::InputMetadata>>>::pack(
+      dynamo::get_input_metadata(next_edges()));
+  auto result = dynamo::getPyCompilerInterface()->call_function(saved.get_py_compiler(), "apply_functional", function,
+                                                                grads, args.vec(), metadata);
+  for (auto& variable : saved_) saved.after(variable);
+  return result;
+}
+
+}  // namespace act_ext

@@ -1,0 +1,178 @@
+#include "pointwise.h"
+
+#include <ATen/EmptyTensor.h>
+#include <ATen/MemoryOverlap.h>
+#include <ATen/Parallel.h>
+#include <ATen/TensorIterator.h>
+#include <ATen/native/Resize.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/zeros_like.h>
+#include <c10/core/ScalarType.h>
+
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
+#include "../cpu/dispatch.h"
+#include "cuda.h"
+
+namespace act_ext {
+namespace {
+
+const char* const kInputNames[kPasses][3] = {{"input"},
+                                             {"grad_output", "input"},
+                                             {"grad_grad_input", "grad_output", "input"},
+                                             {"grad_output", "result"},
+                                             {"grad_grad_input", "grad_output", "result"}};
+
+std::string argument_name(const Call& call, Pass pass, int index) {
+  const std::string name = kInputNames[static_cast<int>(pass)][index];
+  return name == "input" && pass != Pass::forward && call.op->spec.saves == Saves::result ? "result" : name;
+}
+
+std::string op_name(const Call& call, Pass pass) { return dispatcher_name(*call.op, pass); }
+
+Dtype dtype_of(const at::Tensor& tensor, const Call& call, Pass pass, int index) {
+  switch (tensor.scalar_type()) {
+    case at::kFloat:
+      return Dtype::float32;
+    case at::kDouble:
+      return Dtype::float64;
+    case at::kBFloat16:
+      return Dtype::bfloat16;
+    case at::kHalf:
+      return Dtype::float16;
+    default:
+      TORCH_CHECK_NOT_IMPLEMENTED(false, op_name(call, pass), ": ", argument_name(call, pass, index),
+                                  " must be a float32, float64, bfloat16 or float16 tensor, got dtype ",
+                                  tensor.scalar_type());
+  }
+}
+
+// All inputs as the last, which is what the op saved: same shape, dtype and device.
+Dtype check_inputs(const Call& call, Pass pass, Inputs inputs) {
+  const int last = static_cast<int>(inputs.size()) - 1;
+  const at::Tensor& model = *inputs.begin()[last];
+  const Dtype dtype = dtype_of(model, call, pass, last);
+  TORCH_CHECK(model.layout() == at::kStrided, op_name(call, pass), ": ", argument_name(call, pass, last),
+              " must be a dense (strided) tensor, got layout ", model.layout());
+  for (int i = 0; i < last; ++i) {
+    const at::Tensor& input = *inputs.begin()[i];
+    const auto complain = [&](const char* property, const auto& given, const auto& expected) {
+      TORCH_CHECK(false, op_name(call, pass), ": ", argument_name(call, pass, i), " must have the ", property, " of ",
+                  argument_name(call, pass, last), " (", expected, "), got ", given);
+    };
+    if (input.scalar_type() != model.scalar_type()) complain("dtype", input.scalar_type(), model.scalar_type());
+    if (input.device() != model.device()) complain("device", input.device(), model.device());
+    if (!input.sizes().equals(model.sizes())) complain("shape", input.sizes(), model.sizes());
+    if (input.layout() != model.layout()) complain("layout", input.layout(), model.layout());
+  }
+  return dtype;
+}
+
+// Fresh pages cost more than any of this arithmetic. Where the system leaves the choice to the program, huge ones
+// cost half; memory that is in use already, or not whole pages, is not affected.
+void prefer_huge_pages(const at::TensorBase& out) {
+#ifdef __linux__
+  constexpr size_t kHugePage = size_t{2} << 20;
+  if (out.nbytes() < 8 * kHugePage) return;
+  const auto begin = reinterpret_cast<uintptr_t>(out.mutable_data_ptr());
+  const auto first = (begin + kHugePage - 1) / kHugePage * kHugePage;
+  const auto last = (begin + out.nbytes()) / kHugePage * kHugePage;
+  madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
+#endif
+}
+
+at::Tensor empty_output(const at::Tensor& model) {
+  if (!model.is_non_overlapping_and_dense()) return at::empty_like(model);
+  if (model.is_cpu()) {
+    auto out = at::detail::empty_strided_cpu(model.sizes(), model.strides(), model.scalar_type());
+    prefer_huge_pages(out);
+    return out;
+  }
+  return at::empty_like(model);
+}
+
+// Same strides and no gaps: the elements correspond by their place in memory.
+bool share_layout(const at::Tensor& out, Inputs inputs) {
+  if (!out.is_non_overlapping_and_dense()) return false;
+  for (const at::Tensor* input : inputs) {
+    if (!input->strides().equals(out.strides())) return false;
+  }
+  return true;
+}
+
+void run_cpu(const Call& call, Pass pass, Dtype dtype, const at::Tensor& out, Inputs inputs) {
+  const cpu::Kernel kernel = cpu::kernel(call.op->index, pass, dtype);
+  const double* params = call.params.data();
+  const int64_t grain = call.op->spec.heavy ? 8192 : at::internal::GRAIN_SIZE;
+  if (share_layout(out, inputs)) {
+    char* data[4] = {static_cast<char*>(out.mutable_data_ptr())};
+    int operands = 1;
+    for (const at::Tensor* input : inputs) data[operands++] = static_cast<char*>(const_cast<void*>(input->const_data_ptr()));
+    const int64_t n = out.numel(), size = out.element_size();
+    if (n <= grain) {
+      kernel(data, n, params);
+      return;
+    }
+    at::parallel_for(0, n, grain, [&](int64_t begin, int64_t end) {
+      char* chunk[4];
+      for (int k = 0; k < operands; ++k) chunk[k] = data[k] + begin * size;
+      kernel(chunk, end - begin, params);
+    });
+    return;
+  }
+  at::TensorIteratorConfig config;
+  config.set_check_mem_overlap(true).resize_outputs(false).check_all_same_dtype(true).add_output(out);
+  for (const at::Tensor* input : inputs) config.add_const_input(*input);
+  auto iterator = config.build();
+  iterator.for_each(
+      [&](char** data, const int64_t* strides, int64_t size0, int64_t size1) {
+        cpu::run_strided(kernel, pass, dtype, data, strides, size0, size1, params);
+      },
+      grain);
+}
+
+void run(const Call& call, Pass pass, Dtype dtype, const at::Tensor& out, Inputs inputs) {
+  if (out.numel() == 0) return;
+  if (out.is_cpu()) {
+    run_cpu(call, pass, dtype, out, inputs);
+  } else {
+    run_cuda(call, pass, dtype, out, inputs, share_layout(out, inputs));
+  }
+}
+
+}  // namespace
+
+at::Tensor pointwise(const Call& call, Pass pass, Inputs inputs) {
+  const Dtype dtype = check_inputs(call, pass, inputs);
+  at::Tensor out = empty_output(*inputs.begin()[inputs.size() - 1]);
+  run(call, pass, dtype, out, inputs);
+  return out;
+}
+
+at::Tensor& pointwise_(const Call& call, at::Tensor& self) {
+  run(call, Pass::forward, check_inputs(call, Pass::forward, {&self}), self, {&self});
+  return self;
+}
+
+at::Tensor& pointwise_out(const Call& call, const at::Tensor& input, at::Tensor& out) {
+  const Dtype dtype = check_inputs(call, Pass::forward, {&input});
+  TORCH_CHECK(out.device() == input.device(), call.op->spec.name, ": out must be on the device of input (",
+              input.device(), "), got ", out.device());
+  TORCH_CHECK(c10::canCast(input.scalar_type(), out.scalar_type()), call.op->spec.name, ": result type ",
+              input.scalar_type(), " can't be cast to the desired output type ", out.scalar_type());
+  at::native::resize_output(out, input.sizes());
+  if (out.scalar_type() != input.scalar_type()) return out.copy_(pointwise(call, Pass::forward, {&input}));
+  at::assert_no_internal_overlap(out);
+  at::assert_no_partial_overlap(out, input);
+  run(call, Pass::forward, dtype, out, {&input});
+  return out;
+}
+
+at::Tensor constant_backward(const Op& op, const at::Tensor& grad_output) {
+  check_inputs({&op}, Pass::backward, {&grad_output});
+  return op.spec.constant_slope == 0 ? at::zeros_like(grad_output) : grad_output.clone();
+}
+
+}  // namespace act_ext

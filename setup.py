@@ -1,0 +1,164 @@
+"""Builds act_ext: an op library without Python (act_ext/libact_ext.so) and the module _C that links to it.
+
+Environment: FORCE_CUDA=1 or 0, TORCH_CUDA_ARCH_LIST, CUDA_HOME, MAX_JOBS, CXX.
+"""
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from setuptools import setup
+
+try:
+    import torch
+    from torch.utils import cpp_extension
+except ImportError:
+    sys.exit(
+        "act_ext is compiled against the torch it will run with, and there is no torch in the build environment: "
+        "install torch and run `pip install --no-build-isolation .`"
+    )
+
+ROOT = Path(__file__).parent.resolve()
+FAMILIES = ["rectifiers", "exponential", "sigmoidal", "gated"]
+CPU_FLAGS = {"DEFAULT": []}
+if platform.machine() in ("x86_64", "AMD64"):
+    CPU_FLAGS["AVX2"] = ["-mavx2", "-mfma", "-mf16c"]
+    CPU_FLAGS["AVX512"] = [*CPU_FLAGS["AVX2"], "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"]
+
+# Products and sums are fused where the source says so and nowhere else: every instruction set gives the same bits.
+MATH_FLAGS = ["-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
+WARNINGS = ["-Wall", "-Wno-unknown-pragmas", "-Wno-psabi", "-Wno-ignored-attributes", "-Wno-maybe-uninitialized"]
+CXX_FLAGS = ["-std=c++20", "-g0", "-fPIC", "-fvisibility=hidden", "-fopenmp", *WARNINGS]
+NVCC_FLAGS = ["-std=c++20", "-O3", "-fmad=false", "-Xcompiler=-fvisibility=hidden"]
+
+
+def wants_cuda():
+    """Whether to build the CUDA kernels, and the reason in words."""
+    forced = os.environ.get("FORCE_CUDA")
+    if forced == "0":
+        return False, "FORCE_CUDA=0"
+    if torch.version.cuda is None:
+        if forced:
+            sys.exit(f"FORCE_CUDA is set, but torch {torch.__version__} is not a CUDA build")
+        return False, f"torch {torch.__version__} is not a CUDA build"
+    nvcc = cpp_extension.CUDA_HOME and Path(cpp_extension.CUDA_HOME, "bin", "nvcc")
+    if not nvcc or not nvcc.exists():
+        if forced:
+            sys.exit(
+                "FORCE_CUDA is set, but nvcc was not found: set CUDA_HOME to the folder of the CUDA "
+                f"{torch.version.cuda} toolkit"
+            )
+        return False, "no nvcc was found (CUDA_HOME)"
+    release = subprocess.run([nvcc, "--version"], capture_output=True, text=True, check=True).stdout
+    release = release.split("release ")[1].split(",")[0]
+    if release.split(".")[0] != torch.version.cuda.split(".")[0]:
+        message = f"nvcc is of CUDA {release}, but torch {torch.__version__} was built with CUDA {torch.version.cuda}"
+        if forced:
+            sys.exit(message)
+        return False, message
+    if "TORCH_CUDA_ARCH_LIST" not in os.environ and not torch.cuda.is_available():
+        os.environ["TORCH_CUDA_ARCH_LIST"] = "8.0;9.0;10.0+PTX"
+    return True, f"torch's CUDA {torch.version.cuda}, nvcc {release}"
+
+
+WITH_CUDA, CUDA_REASON = wants_cuda()
+
+
+def sources(*folders, suffixes=(".cpp",)):
+    return [
+        str(path.relative_to(ROOT))
+        for folder in folders
+        for path in sorted((ROOT / "csrc" / folder).iterdir())
+        if path.suffix in suffixes
+    ]
+
+
+HEADERS = [str(path) for pattern in ("*.h", "*.cuh") for path in sorted((ROOT / "csrc").rglob(pattern))]
+FAMILY_SOURCES = [f"csrc/cpu/{family}.cpp" for family in FAMILIES]
+
+
+class BuildExt(cpp_extension.BuildExtension):
+    """Compiles the families once for each instruction set, and names the op library as a C++ program would."""
+
+    def finalize_options(self):
+        super().finalize_options()
+        # One folder for each torch: a second build, editable or not, compiles only what has changed.
+        self.build_temp = str(ROOT / "build" / f"{sys.implementation.cache_tag}-torch{torch.__version__}")
+
+    def build_extensions(self):
+        if shutil.which(os.environ.get("CXX", "c++")) is None:
+            sys.exit("act_ext needs a C++20 compiler (g++ 11 or clang 14 and later): install one or set CXX")
+        super().build_extensions()
+        sets = ", ".join(name.lower() for name in CPU_FLAGS)
+        cuda = f"yes ({CUDA_REASON})" if WITH_CUDA else f"no ({CUDA_REASON})"
+        print(f"act_ext: built for torch {torch.__version__}; CPU kernels: {sets}; CUDA kernels: {cuda}")
+
+    def build_extension(self, ext):
+        if ext.name == "act_ext.libact_ext":
+            for name, flags in CPU_FLAGS.items():
+                ext.extra_objects += self.compiler.compile(
+                    FAMILY_SOURCES,
+                    output_dir=os.path.join(self.build_temp, name),
+                    include_dirs=ext.include_dirs,
+                    extra_postargs={
+                        "cxx": [*CXX_FLAGS, *MATH_FLAGS, *flags]
+                        + [f"-DCPU_CAPABILITY={name}", f"-DCPU_CAPABILITY_{name}"],
+                        "nvcc": [],
+                    },
+                    depends=ext.depends,
+                )
+        else:
+            ext.library_dirs.insert(0, os.path.join(self.build_lib, "act_ext"))
+        super().build_extension(ext)
+
+    def run(self):
+        # Read before the library is loaded: a mismatch is an ImportError in words, not a missing symbol.
+        target = Path(self.build_lib) / "act_ext" / "_build_info.py"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(
+            '"""Written by setup.py: what this build of act_ext was compiled against."""\n\n'
+            f'TORCH = "{torch.__version__}"\nCUDA = {torch.version.cuda!r}\n'
+            f"CXX11_ABI = {torch.compiled_with_cxx11_abi()}\nWITH_CUDA = {WITH_CUDA}\n"
+        )
+        if self.inplace:
+            shutil.copy(target, ROOT / "act_ext")
+        super().run()
+
+    def get_ext_filename(self, fullname):
+        if fullname.rpartition(".")[2] == "libact_ext":
+            return os.path.join(*fullname.split(".")) + ".so"
+        return super().get_ext_filename(fullname)
+
+
+def op_library():
+    extension = cpp_extension.CUDAExtension if WITH_CUDA else cpp_extension.CppExtension
+    cuda_sources = sources("cuda", suffixes=(".cpp", ".cu")) if WITH_CUDA else []
+    portable = [path for path in sources("cpu") if path not in FAMILY_SOURCES]
+    define = ["-DACT_EXT_WITH_CUDA"] if WITH_CUDA else []
+    library = extension(
+        "act_ext.libact_ext",
+        ["csrc/registry.cpp", *portable, *sources("torch"), *cuda_sources],
+        extra_compile_args={"cxx": [*CXX_FLAGS, "-O2", *define], "nvcc": NVCC_FLAGS},
+        extra_link_args=["-fopenmp", "-Wl,-soname,libact_ext.so"],
+        depends=HEADERS,
+    )
+    # It loads into C++ programs that have no Python.
+    library.libraries.remove("torch_python")
+    return library
+
+
+def python_module():
+    return cpp_extension.CppExtension(
+        "act_ext._C",
+        sources("python"),
+        extra_compile_args={"cxx": [*CXX_FLAGS, "-O2"]},
+        libraries=["act_ext"],
+        runtime_library_dirs=["$ORIGIN"],
+        depends=HEADERS,
+    )
+
+
+setup(ext_modules=[op_library(), python_module()], cmdclass={"build_ext": BuildExt})
