@@ -224,8 +224,7 @@ ACT_FN Vec<T> pow2(Vec<T> n) {
   return {power_of_two<T>(n.low), power_of_two<T>(n.high)};
 }
 
-// n elements of memory, n that of two registers or of one of sixteen-bit elements, computed with in Vec<float> or
-// Vec<double>.
+// `size` elements of memory, two registers of them or one of sixteen-bit elements, as the Vec that computes with them.
 template <class S>
 struct Memory {
   using V = Vec<S>;
@@ -239,6 +238,70 @@ struct Memory {
   }
 };
 // Low precision is rounded once, to nearest even, at the store.
+#if defined(CPU_CAPABILITY_AVX512) || defined(CPU_CAPABILITY_AVX2)
+
+// Integer operations on the bits of a register of floats.
+#if defined(CPU_CAPABILITY_AVX512)
+using Bits = __m512i;
+ACT_FN Bits bits_of(__m512 x) { return _mm512_castps_si512(x); }
+ACT_FN __m512 float_of(Bits x) { return _mm512_castsi512_ps(x); }
+ACT_FN Bits load_bits(const void* from) { return _mm512_loadu_si512(from); }
+ACT_FN void store_bits(Bits x, void* to) { _mm512_storeu_si512(to, x); }
+ACT_FN Bits filled(int x) { return _mm512_set1_epi32(x); }
+ACT_FN Bits up_16(Bits x) { return _mm512_slli_epi32(x, 16); }
+ACT_FN Bits down_16(Bits x) { return _mm512_srli_epi32(x, 16); }
+ACT_FN Bits add(Bits a, Bits b) { return _mm512_add_epi32(a, b); }
+ACT_FN bool any_nan(__m512 a, __m512 b) { return _mm512_cmp_ps_mask(a, b, _CMP_UNORD_Q) != 0; }
+ACT_FN Bits ones_where_nan(__m512 x, Bits otherwise) {
+  return _mm512_mask_mov_epi32(otherwise, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), filled(-1));
+}
+#else
+using Bits = __m256i;
+ACT_FN Bits bits_of(__m256 x) { return _mm256_castps_si256(x); }
+ACT_FN __m256 float_of(Bits x) { return _mm256_castsi256_ps(x); }
+ACT_FN Bits load_bits(const void* from) { return _mm256_loadu_si256(static_cast<const __m256i*>(from)); }
+ACT_FN void store_bits(Bits x, void* to) { _mm256_storeu_si256(static_cast<__m256i*>(to), x); }
+ACT_FN Bits filled(int x) { return _mm256_set1_epi32(x); }
+ACT_FN Bits up_16(Bits x) { return _mm256_slli_epi32(x, 16); }
+ACT_FN Bits down_16(Bits x) { return _mm256_srli_epi32(x, 16); }
+ACT_FN Bits add(Bits a, Bits b) { return _mm256_add_epi32(a, b); }
+ACT_FN bool any_nan(__m256 a, __m256 b) { return _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_UNORD_Q)) != 0; }
+ACT_FN Bits ones_where_nan(__m256 x, Bits otherwise) {
+  return otherwise | bits_of(_mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+}
+#endif
+
+// A register of bfloat16 splits into its even and its odd elements, which are floats but for a shift and a mask. An
+// elementwise op does not mind the order, and no element crosses a lane.
+template <>
+struct Memory<c10::BFloat16> {
+  using V = Vec<float>;
+  static constexpr int64_t size = Vectorized<c10::BFloat16>::size();
+  ACT_FN static V load(const c10::BFloat16* from) {
+    const Bits both = load_bits(from);
+    return {float_of(up_16(both)), float_of(both & upper_half())};
+  }
+  ACT_FN static void store(V v, c10::BFloat16* to) {
+    Bits even = rounded(v.low), odd = rounded(v.high);
+    if (any_nan(v.low, v.high)) [[unlikely]] {
+      // Rounding may carry a NaN's bits into an infinity.
+      even = ones_where_nan(v.low, even);
+      odd = ones_where_nan(v.high, odd);
+    }
+    store_bits(down_16(even) | (odd & upper_half()), to);
+  }
+
+ private:
+  ACT_FN static Bits upper_half() { return filled(static_cast<int>(0xFFFF0000u)); }
+  // To nearest even in the upper sixteen bits; the lower are left as they come.
+  ACT_FN static Bits rounded(Register<float> x) {
+    const Bits bits = bits_of(x);
+    return add(add(bits, down_16(bits) & filled(1)), filled(0x7FFF));
+  }
+};
+
+#else
+
 template <>
 struct Memory<c10::BFloat16> {
   using V = Vec<float>;
@@ -247,10 +310,13 @@ struct Memory<c10::BFloat16> {
     const auto [low, high] = at::vec::convert_bfloat16_float(Vectorized<c10::BFloat16>::loadu(from));
     return {low, high};
   }
-  ACT_FN static void store(V v, c10::BFloat16* to) { 
+  ACT_FN static void store(V v, c10::BFloat16* to) {
     at::vec::convert_float_bfloat16(Vectorized<float>(v.low), Vectorized<float>(v.high)).store(to);
   }
 };
+
+#endif
+
 template <>
 struct Memory<c10::Half> {
   using V = Vec<float>;

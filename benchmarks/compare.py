@@ -1,0 +1,232 @@
+"""Compares act_ext's speed with the native ops of torch: the main job, `make bench`.
+
+For each op, dtype, size and direction the two are timed in turn in one run; a ratio above 1 means that act_ext is
+faster. Writes compare.csv, compare.json and compare.png into the output folder.
+"""
+
+import argparse
+import csv
+import json
+import math
+import os
+import platform
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+import act_ext
+from benchmarks.natives import NATIVE, REQUIRED, TRANSCENDENTAL
+from benchmarks.timing import interleaved
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
+SIZES = {"1": 1, "32Ki": 1 << 15, "1Mi": 1 << 20, "16Mi": 1 << 24}
+QUICK = {"dtypes": ["float32", "bfloat16"], "sizes": ["32Ki", "1Mi"], "rounds": 9, "round_seconds": 0.003}
+FULL = {"dtypes": list(DTYPES), "sizes": list(SIZES), "rounds": 15, "round_seconds": 0.006}
+
+
+@dataclass
+class Row:
+    op: str
+    dtype: str
+    size: str
+    direction: str
+    device: str
+    threads: int
+    native_ns: float  # per element
+    act_ext_ns: float
+    ratio: float
+    gb_per_s: float
+    of_copy: float  # act_ext's bandwidth as a fraction of the machine's own copy of such a tensor
+    compiled_ratio: float | None = None  # torch.compile of the native op against act_ext
+
+
+def forward_calls(name, x, compiled):
+    kwargs = REQUIRED.get(name, {})
+    native, ours = NATIVE[name], getattr(act_ext.functional, name)
+    calls = [lambda: native(x, **kwargs), lambda: ours(x, **kwargs)]
+    if compiled is not None:
+        calls.append(lambda: compiled(x, **kwargs))
+    return calls
+
+
+def backward_calls(name, x, compiled):
+    """Backward through autograd, as training runs it; None where the native op has no gradient."""
+    x = x.detach().requires_grad_()
+    results = [call() for call in forward_calls(name, x, compiled)]
+    if not results[0].requires_grad:
+        return None
+    grad = torch.randn_like(x)
+    return [lambda y=y: torch.autograd.grad(y, x, grad, retain_graph=True) for y in results]
+
+
+def copy_bandwidth(x, settings, cuda):
+    out = torch.empty_like(x)
+    timing = interleaved([lambda: out.copy_(x)], cuda=cuda, **settings)
+    return 2 * x.nbytes / timing.seconds[0]
+
+
+def cases(options):
+    for size in options.sizes:
+        for dtype in options.dtypes:
+            for name in options.ops:
+                for direction in options.directions:
+                    yield size, dtype, name, direction
+
+
+def measure(options, console):
+    cuda = options.device.startswith("cuda")
+    settings = {"rounds": options.rounds, "round_seconds": options.round_seconds}
+    todo = list(cases(options))
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    rows, inputs = [], {}
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("", total=len(todo))
+        for size, dtype, name, direction in todo:
+            progress.update(task, description=f"{name} {direction} {dtype} {size}")
+            if (size, dtype) not in inputs:
+                torch.manual_seed(0)
+                x = torch.randn(SIZES[size], device=options.device).to(DTYPES[dtype])
+                inputs = {(size, dtype): (x, copy_bandwidth(x, settings, cuda))}
+            x, copy = inputs[size, dtype]
+            compiled = torch.compile(NATIVE[name], dynamic=False) if options.compile else None
+            calls = (forward_calls if direction == "forward" else backward_calls)(name, x, compiled)
+            if calls is not None:
+                timing = interleaved(calls, cuda=cuda, **settings)
+                moved = (2 if direction == "forward" else 3) * x.nbytes / timing.seconds[1]
+                rows.append(
+                    Row(
+                        *(name, dtype, size, direction, options.device, torch.get_num_threads()),
+                        native_ns=timing.seconds[0] / x.numel() * 1e9,
+                        act_ext_ns=timing.seconds[1] / x.numel() * 1e9,
+                        ratio=timing.ratios[1],
+                        gb_per_s=moved / 1e9,
+                        of_copy=moved / copy,
+                        compiled_ratio=timing.ratios[1] / timing.ratios[2] if options.compile else None,
+                    )
+                )
+            progress.advance(task)
+    return rows
+
+
+def geometric_mean(values):
+    values = list(values)
+    return math.exp(sum(map(math.log, values)) / len(values)) if values else math.nan
+
+
+def show(rows, console):
+    table = Table(title="act_ext against the native op (ratio above 1: act_ext is faster)")
+    for column in ("op", "dtype", "size", "direction", "native ns/el", "act_ext ns/el", "ratio", "GB/s", "of copy"):
+        table.add_column(column, justify="left" if column in ("op", "dtype", "direction") else "right")
+    compiled = any(row.compiled_ratio is not None for row in rows)
+    if compiled:
+        table.add_column("vs compile", justify="right")
+    for row in rows:
+        colour = "red" if row.ratio < 0.95 else "green" if row.ratio > 1.2 else "white"
+        cells = [row.op, row.dtype, row.size, row.direction, f"{row.native_ns:.3f}", f"{row.act_ext_ns:.3f}"]
+        cells += [f"[{colour}]{row.ratio:.2f}[/]", f"{row.gb_per_s:.1f}", f"{row.of_copy:.2f}"]
+        table.add_row(*cells, *([f"{row.compiled_ratio:.2f}"] if compiled else []))
+    console.print(table)
+    for size in dict.fromkeys(row.size for row in rows):
+        here = [row for row in rows if row.size == size]
+        heavy = [row.ratio for row in here if row.op in TRANSCENDENTAL]
+        worst = min(here, key=lambda row: row.ratio)
+        console.print(
+            f"{size}: geometric mean {geometric_mean(r.ratio for r in here):.2f} over all ops, "
+            f"{geometric_mean(heavy):.2f} over the transcendental ones; "
+            f"worst {worst.ratio:.2f} ({worst.op} {worst.direction} {worst.dtype})"
+        )
+
+
+def plot(rows, path, title):
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    size = max({row.size for row in rows}, key=lambda s: SIZES[s] if SIZES[s] <= 1 << 20 else 0)
+    here = [row for row in rows if row.size == size]
+    names = list(dict.fromkeys(row.op for row in here))
+    series = list(dict.fromkeys((row.dtype, row.direction) for row in here))
+    figure, axes = pyplot.subplots(figsize=(12, 4.8), layout="constrained")
+    width = 0.8 / len(series)
+    for k, (dtype, direction) in enumerate(series):
+        ratio = {row.op: row.ratio for row in here if (row.dtype, row.direction) == (dtype, direction)}
+        places = [i + (k - len(series) / 2 + 0.5) * width for i, name in enumerate(names) if name in ratio]
+        axes.bar(places, [ratio[name] for name in names if name in ratio], width, label=f"{dtype} {direction}")
+    axes.axhline(1, color="black", linewidth=0.8)
+    axes.set_yscale("log", base=2)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}×")
+    axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
+    axes.set_ylabel("times as fast as the native op")
+    axes.set_title(title)
+    axes.grid(axis="y", alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=110)
+
+
+def machine(options):
+    """What the figures were measured on."""
+    name = platform.processor() or platform.machine()
+    if options.device.startswith("cuda"):
+        name = torch.cuda.get_device_name()
+    elif Path("/proc/cpuinfo").exists():
+        models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+        name = models[0].partition(":")[2].strip() if models else name
+    return {
+        "device": name,
+        "threads": torch.get_num_threads(),
+        "capability": act_ext.cpu_capability(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def parse(argv):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--full", action="store_true", help="all dtypes and sizes, longer rounds (quick by default)")
+    parser.add_argument("--ops", nargs="+", choices=list(NATIVE), default=list(NATIVE), metavar="OP")
+    parser.add_argument("--dtypes", nargs="+", choices=list(DTYPES))
+    parser.add_argument("--sizes", nargs="+", choices=list(SIZES))
+    parser.add_argument("--directions", nargs="+", choices=["forward", "backward"], default=["forward", "backward"])
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--round-seconds", type=float, help="seconds a function and round")
+    parser.add_argument("--compile", action="store_true", help="compare with torch.compile of the native op too")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/out"), help="folder for the results")
+    options = parser.parse_args(argv)
+    for key, value in (FULL if options.full else QUICK).items():
+        if getattr(options, key) is None:
+            setattr(options, key, value)
+    return options
+
+
+def main(argv=None):
+    options = parse(argv)
+    torch.set_num_threads(options.threads)
+    console = Console(width=None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", 120)))
+    facts = machine(options)
+    console.print(", ".join(f"{key}: {value}" for key, value in facts.items()))
+    rows = measure(options, console)
+    show(rows, console)
+    options.out.mkdir(parents=True, exist_ok=True)
+    with (options.out / "compare.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(asdict(rows[0])))
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
+    (options.out / "compare.json").write_text(
+        json.dumps({"machine": facts, "rows": [asdict(row) for row in rows]}, indent=1)
+    )
+    plot(rows, options.out / "compare.png", f"{facts['device']}, torch {facts['torch']}, {facts['capability']}")
+    console.print(f"Results: {options.out}/compare.csv, compare.json, compare.png")
+
+
+if __name__ == "__main__":
+    main()

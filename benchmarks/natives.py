@@ -1,0 +1,46 @@
+"""What a user would write without act_ext: the native op of each activation, or the composition where there is none."""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+NATIVE: dict[str, Callable[..., Tensor]] = {
+    "identity": torch.clone,
+    "binary_step": lambda x: (x >= 0).to(x.dtype),
+    "relu": F.relu,
+    "relu6": F.relu6,
+    "leaky_relu": F.leaky_relu,
+    "threshold": F.threshold,
+    "hardtanh": F.hardtanh,
+    "softshrink": F.softshrink,
+    "hardshrink": F.hardshrink,
+    "hardsigmoid": F.hardsigmoid,
+    "hardswish": F.hardswish,
+    "relu_squared": lambda x: torch.square(F.relu(x)),
+    "elu": F.elu,
+    "selu": F.selu,
+    "celu": F.celu,
+    "sigmoid": torch.sigmoid,
+    "logsigmoid": F.logsigmoid,
+    "tanh": torch.tanh,
+    "tanhshrink": F.tanhshrink,
+    "softsign": F.softsign,
+    "softplus": F.softplus,
+    "silu": F.silu,
+    "swish": lambda x, beta=1.0: x * torch.sigmoid(beta * x),
+    "quick_gelu": lambda x: x * torch.sigmoid(1.702 * x),
+    "gelu": F.gelu,
+    "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "mish": F.mish,
+}
+
+# The ops whose arithmetic, not memory, sets their speed in torch.
+TRANSCENDENTAL = [
+    *("elu", "selu", "celu", "sigmoid", "logsigmoid", "tanh", "tanhshrink", "softplus", "silu", "gelu", "gelu_tanh"),
+    "mish",
+]
+
+# Arguments that have no default.
+REQUIRED = {"threshold": {"threshold": 0.1, "value": 0.0}}

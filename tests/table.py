@@ -1,0 +1,148 @@
+"""The ops as data for the tests: parameters to try, points where slopes jump, and reference values in float64."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import act_ext
+from act_ext._register import SPECS
+from benchmarks.natives import NATIVE
+
+SPEC = {spec["name"]: spec for spec in SPECS}
+NAMES = act_ext.list_activations()
+DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.float16]
+
+# Parameter sets beside the defaults.
+PARAMETERS: dict[str, list[dict[str, float]]] = {
+    "leaky_relu": [{"negative_slope": 0.3}, {"negative_slope": -0.5}, {"negative_slope": 0.0}],
+    "threshold": [{"threshold": 0.5, "value": -2.0}, {"threshold": -1.0, "value": 0.0}],
+    "hardtanh": [{"min_val": -0.5, "max_val": 2.0}, {"min_val": 1.0, "max_val": 1.0}],
+    "softshrink": [{"lambd": 0.0}, {"lambd": 1.25}],
+    "hardshrink": [{"lambd": 0.0}, {"lambd": 1.25}],
+    "elu": [{"alpha": 0.3}, {"alpha": 2.0}, {"alpha": -1.0}],
+    "celu": [{"alpha": 0.3}, {"alpha": 2.0}, {"alpha": -1.5}],
+    "softplus": [{"beta": 0.5, "threshold": 20.0}, {"beta": 3.0, "threshold": 2.0}],
+    "swish": [{"beta": 1.702}, {"beta": 0.25}, {"beta": -1.0}, {"beta": 0.0}],
+}
+
+
+@dataclass
+class Case:
+    name: str
+    kwargs: dict[str, float] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return "-".join([self.name, *(f"{value:g}" for value in self.kwargs.values())])
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        return SPEC[self.name]
+
+    @property
+    def op(self) -> Any:
+        return getattr(torch.ops.act_ext, self.name)
+
+    @property
+    def backward_op(self) -> Any:
+        return getattr(torch.ops.act_ext, f"{self.name}_backward")
+
+    def function(self, x: Tensor, **more: Any) -> Tensor:
+        return getattr(act_ext.functional, self.name)(x, **self.kwargs, **more)
+
+    def native(self, x: Tensor) -> Tensor:
+        return NATIVE[self.name](x, **self.kwargs)
+
+    @property
+    def values(self) -> dict[str, float]:
+        """The parameters by name, defaults included."""
+        defaults = {}
+        for declared in filter(None, self.spec["params"].split(", ")):
+            name, _, default = declared.removeprefix("float ").partition("=")
+            if declared.startswith("float ") and default:
+                defaults[name] = float(default)
+        return defaults | self.kwargs
+
+    @property
+    def kinks(self) -> list[float]:
+        """Where the slope jumps, so that which side it takes is a convention."""
+        v = self.values
+        return {
+            "binary_step": [0.0],
+            "relu": [0.0],
+            "relu6": [0.0, 6.0],
+            "leaky_relu": [0.0],
+            "threshold": [v.get("threshold", 0.0)],
+            "hardtanh": [v.get("min_val", 0.0), v.get("max_val", 0.0)],
+            "softshrink": [v.get("lambd", 0.0), -v.get("lambd", 0.0)],
+            "hardshrink": [v.get("lambd", 0.0), -v.get("lambd", 0.0)],
+            "hardsigmoid": [-3.0, 3.0],
+            "hardswish": [-3.0, 3.0],
+            "relu_squared": [0.0],
+            "elu": [0.0],
+            "selu": [0.0],
+            "celu": [0.0],
+            "softplus": [v.get("threshold", 0.0) / v.get("beta", 1.0)],
+        }.get(self.name, [])
+
+    def away_from_kinks(self, x: Tensor, distance: float) -> Tensor:
+        for kink in self.kinks:
+            near = (x - kink).abs() < distance
+            x = torch.where(near, x + 2 * distance * torch.where(x >= kink, 1, -1).to(x.dtype), x)
+        return x
+
+    def formula(self, x: Tensor, dtype: torch.dtype = torch.float64) -> Tensor:
+        """The spec's formula on x. Parameters are rounded to `dtype` first, as the kernels take them."""
+        compute = torch.float64 if dtype == torch.float64 else torch.float32
+        rounded = {name: torch.tensor(value, dtype=compute).item() for name, value in self.values.items()}
+        scope = {name: getattr(torch, name) for name in dir(torch) if not name.startswith("_")}
+        scope |= {"sqrt": lambda v: v**0.5, "pi": torch.pi} | rounded | {"x": x}
+
+        def where(condition: Tensor, a: Any, b: Any) -> Tensor:
+            return torch.where(condition, torch.as_tensor(a, dtype=x.dtype), torch.as_tensor(b, dtype=x.dtype))
+
+        return eval(self.spec["formula"], {"__builtins__": {}, **scope, "where": where})
+
+    def reference(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Value and slope in float64 at x. tanhshrink's formula cancels in both, so it has a series near 0."""
+        wide = x.detach().double().requires_grad_()
+        value = self.formula(wide, x.dtype)
+        slope = torch.zeros_like(wide)
+        if value.requires_grad:
+            slope = torch.autograd.grad(value.sum(), wide)[0]
+        value, wide = value.detach(), wide.detach()
+        if self.name == "tanhshrink":
+            # Taylor: the next term, 62/2835 x^9, is below 1e-16 relative here.
+            z = wide * wide
+            series = wide * z * (1 / 3 - z * (2 / 15 - z * (17 / 315 - z * 62 / 2835)))
+            value = torch.where(wide.abs() < 0.01, series, value)
+            slope = torch.tanh(wide) ** 2
+        return value, slope
+
+
+DEFAULTS = [Case(name, {"threshold": 0.1, "value": 0.0} if name == "threshold" else {}) for name in NAMES]
+CASES = DEFAULTS + [Case(name, kwargs) for name, sets in PARAMETERS.items() for kwargs in sets]
+each_default = pytest.mark.parametrize("case", DEFAULTS, ids=str)
+each_case = pytest.mark.parametrize("case", CASES, ids=str)
+each_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: str(d).removeprefix("torch."))
+differentiable = pytest.mark.parametrize("case", [c for c in CASES if c.name != "binary_step"], ids=str)
+
+
+def units_in_last_place(values: Tensor, dtype: torch.dtype) -> Tensor:
+    """The spacing of dtype's numbers at the magnitude of each float64 value."""
+    info = torch.finfo(dtype)
+    exponent = torch.frexp(values.abs().clamp(min=info.smallest_normal, max=info.max))[1]
+    return torch.ldexp(torch.full_like(values, info.eps), exponent - 1)
+
+
+def error_in_ulp(result: Tensor, exact: Tensor, at_least: float = 0.0) -> Tensor:
+    """|result - exact| in result's units at the exact value, or at `at_least` where that is smaller. 0 where both
+    overflow alike."""
+    limit = torch.finfo(result.dtype).max
+    unit = units_in_last_place(exact.abs().clamp(min=at_least), result.dtype)
+    error = (result.double() - exact).abs() / unit
+    # A true value that rounds to infinity.
+    overflow = (exact.abs() > limit) & (result.isinf() | (result.abs() == limit)) & (result.sign() == exact.sign())
+    return torch.where(overflow | (result.double() == exact), 0.0, error)

@@ -1,0 +1,113 @@
+"""Infinities, NaN and signed zeros, for every op, in value and slope."""
+
+import math
+
+import pytest
+import torch
+
+from tests.table import DEFAULTS, each_default, each_dtype
+
+INF = math.inf
+# op: (f(-inf), f(inf), slope(-inf), slope(inf)).
+LIMITS = {
+    "identity": (-INF, INF, 1, 1),
+    "binary_step": (0, 1, 0, 0),
+    "relu": (0, INF, 0, 1),
+    "relu6": (0, 6, 0, 0),
+    "leaky_relu": (-INF, INF, 0.01, 1),
+    "threshold": (0, INF, 0, 1),
+    "hardtanh": (-1, 1, 0, 0),
+    "softshrink": (-INF, INF, 1, 1),
+    "hardshrink": (-INF, INF, 1, 1),
+    "hardsigmoid": (0, 1, 0, 0),
+    "hardswish": (0, INF, 0, 1),
+    "relu_squared": (0, INF, 0, INF),
+    "elu": (-1, INF, 0, 1),
+    "selu": (-1.7580993408473766, INF, 0, 1.0507009873554805),
+    "celu": (-1, INF, 0, 1),
+    "sigmoid": (0, 1, 0, 0),
+    "logsigmoid": (-INF, 0, 1, 0),
+    "tanh": (-1, 1, 0, 0),
+    "tanhshrink": (-INF, INF, 1, 1),
+    "softsign": (-1, 1, 0, 0),
+    "softplus": (0, INF, 0, 1),
+    "silu": (0, INF, 0, 1),
+    "swish": (0, INF, 0, 1),
+    "quick_gelu": (0, INF, 0, 1),
+    "gelu": (0, INF, 0, 1),
+    "gelu_tanh": (0, INF, 0, 1),
+    "mish": (0, INF, 0, 1),
+}
+# f(-0) is -0 where the function is odd, or 0 at 0 with the sign of x around it.
+NO_SIGNED_ZERO = {"binary_step", "threshold", "hardsigmoid", "sigmoid", "logsigmoid", "softplus"}
+
+
+def value_and_slope(case, x):
+    x = x.clone().requires_grad_()
+    y = case.function(x)
+    y.backward(torch.ones_like(y))
+    return y.detach(), x.grad
+
+
+def test_every_op_has_limits():
+    assert set(LIMITS) == {case.name for case in DEFAULTS}
+
+
+@each_dtype
+@each_default
+def test_limits(case, dtype, device):
+    x = torch.tensor([-INF, INF], dtype=dtype, device=device)
+    value, slope = value_and_slope(case, x)
+    low, high, slope_low, slope_high = LIMITS[case.name]
+    expected = torch.tensor([low, high, slope_low, slope_high], dtype=dtype)
+    torch.testing.assert_close(torch.cat([value, slope]).cpu(), expected)
+
+
+@each_dtype
+@each_default
+def test_nan_propagates(case, dtype, device):
+    # In every position of a vector and of a tail.
+    for position in range(0, 67, 6):
+        x = torch.ones(67, dtype=dtype, device=device)
+        x[position] = math.nan
+        value, slope = value_and_slope(case, x)
+        isnan = torch.arange(67, device=device) == position
+        assert torch.equal(value.isnan(), isnan)
+        if case.spec["saves"] != "nothing":
+            assert torch.equal(slope.isnan(), isnan)
+
+
+@each_dtype
+@each_default
+def test_signed_zero(case, dtype, device):
+    if case.name in NO_SIGNED_ZERO:
+        pytest.skip("not odd, or not 0 at 0")
+    x = torch.tensor([-0.0, 0.0], dtype=dtype, device=device)
+    y = case.function(x)
+    assert y.eq(0).all()
+    assert y.signbit().tolist() == [True, False]
+
+
+@each_dtype
+@each_default
+def test_negative_tail_of_the_gated_ends_in_minus_zero(case, dtype, device):
+    if LIMITS[case.name][0] != 0 or case.name in ("binary_step", "relu", "relu6", "threshold", "relu_squared"):
+        pytest.skip("its limit at minus infinity is not 0 from below")
+    if case.name in ("sigmoid", "softplus", "hardsigmoid"):
+        pytest.skip("it is positive")
+    y = case.function(torch.tensor([-INF, -1e4], dtype=dtype, device=device))
+    assert y.eq(0).all()
+    assert y.signbit().all()
+
+
+@each_default
+def test_gradients_do_not_pass_a_slope_of_zero(case, device):
+    """As in torch, an infinite gradient is stopped, not turned into NaN, where a rectifier is flat."""
+    if case.name not in ("relu", "relu6", "threshold", "hardtanh", "softshrink", "hardshrink", "hardsigmoid"):
+        pytest.skip("not a rectifier")
+    flat = 0.0 if case.name in ("softshrink", "hardshrink") else -5.0
+    x = torch.tensor([flat], device=device, requires_grad=True)
+    case.function(x).backward(torch.tensor([INF], device=device))
+    native = torch.tensor([flat], device=device, requires_grad=True)
+    case.native(native).backward(torch.tensor([INF], device=device))
+    assert x.grad.item() == native.grad.item() == 0
