@@ -68,24 +68,19 @@ class Case:
     @property
     def kinks(self) -> list[float]:
         """Where the slope jumps, so that which side it takes is a convention."""
-        v = self.values
-        return {
-            "binary_step": [0.0],
-            "relu": [0.0],
-            "relu6": [0.0, 6.0],
-            "leaky_relu": [0.0],
-            "threshold": [v.get("threshold", 0.0)],
-            "hardtanh": [v.get("min_val", 0.0), v.get("max_val", 0.0)],
-            "softshrink": [v.get("lambd", 0.0), -v.get("lambd", 0.0)],
-            "hardshrink": [v.get("lambd", 0.0), -v.get("lambd", 0.0)],
-            "hardsigmoid": [-3.0, 3.0],
-            "hardswish": [-3.0, 3.0],
-            "relu_squared": [0.0],
-            "elu": [0.0],
-            "selu": [0.0],
-            "celu": [0.0],
-            "softplus": [v.get("threshold", 0.0) / v.get("beta", 1.0)],
-        }.get(self.name, [])
+        if self.name == "softplus":
+            return [self.values["threshold"] / self.values["beta"]]
+        if self.name in ("softshrink", "hardshrink"):
+            return [self.values["lambd"], -self.values["lambd"]]
+        if self.name == "threshold":
+            return [self.values["threshold"]]
+        if self.name == "hardtanh":
+            return [self.values["min_val"], self.values["max_val"]]
+        if self.name == "relu6":
+            return [0.0, 6.0]
+        if self.name in ("hardsigmoid", "hardswish"):
+            return [-3.0, 3.0]
+        return [0.0] if self.name in ("binary_step", "relu", "leaky_relu", "relu_squared", "elu", "selu", "celu") else []
 
     def away_from_kinks(self, x: Tensor, distance: float) -> Tensor:
         for kink in self.kinks:
@@ -106,7 +101,7 @@ class Case:
         return eval(self.spec["formula"], {"__builtins__": {}, **scope, "where": where})
 
     def reference(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Value and slope in float64 at x. tanhshrink's formula cancels in both, so it has a series near 0."""
+        """Value and slope in float64 at x: the formula and its derivative, but for what cancels or overflows there."""
         wide = x.detach().double().requires_grad_()
         value = self.formula(wide, x.dtype)
         slope = torch.zeros_like(wide)
@@ -119,6 +114,10 @@ class Case:
             series = wide * z * (1 / 3 - z * (2 / 15 - z * (17 / 315 - z * 62 / 2835)))
             value = torch.where(wide.abs() < 0.01, series, value)
             slope = torch.tanh(wide) ** 2
+        elif self.name == "sigmoid":
+            slope = value * self.formula(-wide, x.dtype)
+        elif self.name == "softsign":
+            slope = (1 + wide.abs()) ** -2
         return value, slope
 
 

@@ -19,8 +19,9 @@ LAYOUTS = {
     "empty": lambda x: x[:, :0],
     "one": lambda x: x[:1, :1, :1, :1],
 }
-# In units of the dtype's last place; near a slope's zero, of the last place of the largest slope.
-BOUND = {torch.float32: 4.0, torch.float64: 8.0, torch.bfloat16: 0.51, torch.float16: 0.51}
+# In units of the dtype's last place; for slopes, of the last place of the largest slope. For float64 the reference, in
+# float64 itself, has the larger part of this; test_accuracy.py has the bound against mpmath.
+BOUND = {torch.float32: 4.0, torch.float64: 200.0, torch.bfloat16: 0.51, torch.float16: 0.51}
 
 
 def worst(error: torch.Tensor) -> float:

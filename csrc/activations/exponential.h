@@ -9,7 +9,7 @@ template <class V>
 struct Elu {
   static constexpr Spec spec{.name = "elu",
                              .params = "float alpha=1.0",
-                             .formula = "where(x > 0, x, alpha * expm1(x))",
+                             .formula = "where(x > 0, x, alpha * expm1(clamp(x, max=0)))",
                              .paper = "arXiv:1511.07289",
                              .heavy = true};
   V alpha;
@@ -27,7 +27,7 @@ struct Selu {
   static constexpr Spec spec{
       .name = "selu",
       .params = "",
-      .formula = "1.0507009873554804934193349852946 * where(x > 0, x, 1.6732632423543772848170429916717 * expm1(x))",
+      .formula = "1.0507009873554804934193349852946 * where(x > 0, x, 1.6732632423543772848170429916717 * expm1(clamp(x, max=0)))",
       .paper = "arXiv:1706.02515",
       .heavy = true};
   ACT_FN V forward(V x) const { return select(x < V(0), V(lambda * alpha) * expm1(x), V(lambda) * x); }
@@ -42,7 +42,7 @@ template <class V>
 struct Celu {
   static constexpr Spec spec{.name = "celu",
                              .params = "float alpha=1.0",
-                             .formula = "where(x > 0, x, alpha * expm1(x / alpha))",
+                             .formula = "where(x > 0, x, alpha * expm1(clamp(x, max=0) / alpha))",
                              .paper = "arXiv:1704.07483",
                              .heavy = true,
                              .invalid = [](const double* p) -> const char* {

@@ -13,7 +13,7 @@ ACT_FN V logistic_gate(V x, X z) {
   const auto s = logistic(z);
   // Where the gate is 0 after any rounding, x must not outweigh it.
   const V bounded = select(head(z) < V(-exp_limit<V>), copysign(V(1), x), x);
-  return scale(bounded * s.top / s.denominator, s.power);
+  return s.times_top(bounded, s.denominator);
 }
 
 // The slope of x sigmoid(z): s(z) (1 + w s(-z)) with w = x dz/dx.
@@ -21,8 +21,8 @@ template <class V, class X>
 ACT_FN V logistic_gate_slope(V w, X z) {
   const auto s = logistic(z);
   const V bounded = clamp(w, V(-4 * exp_limit<V>), V(4 * exp_limit<V>));
-  const V numerator = s.top * fma(bounded, s.other, s.denominator);
-  return scale(numerator / (s.denominator * s.denominator), s.power);
+  // (1 + e)^2 = 1 + e (2 + e), with one rounding that counts.
+  return s.times_top(fma(bounded, s.other, s.denominator), fma(s.e, V(2) + s.e, V(1)));
 }
 
 template <class V>
@@ -93,9 +93,8 @@ struct GeluTanh {
                              .heavy = true};
   ACT_FN V forward(V x) const { return logistic_gate(x, argument(x)); }
   ACT_FN V slope(V x) const {
-    const auto z = argument(x);
-    // w = z + 2 cubic x^3 = 3 z - 2 linear x
-    return logistic_gate_slope(fma(V(-2 * linear), x, V(3) * z.hi), z);
+    // x dz/dx = x (linear + 3 cubic x^2)
+    return logistic_gate_slope(x * fma(V(3 * cubic), x * x, V(linear)), argument(x));
   }
 
  private:
@@ -122,33 +121,27 @@ struct Mish {
                              .heavy = true};
   // With e = e^-|x|: tanh(softplus(x)) = m / d, below 0 with a factor e before it.
   ACT_FN V forward(V x) const {
-    const Parts s(x);
-    return scale(s.bounded * s.top * s.m / s.d, s.power);
+    const auto s = logistic(x);
+    const auto [bounded, m, d] = parts(x, s);
+    return s.times_top(bounded * m, d);
   }
   ACT_FN V slope(V x) const {
-    const Parts s(x);
-    const V bend = select(s.negative, V(1), s.e * s.e);
-    const V numerator = fma(s.m, s.d, V(4) * at_most(s.bounded, V(exp_limit<V>)) * (V(1) + s.e) * bend);
-    return scale(s.top * numerator / (s.d * s.d), s.power);
+    const auto s = logistic(x);
+    const auto [bounded, m, d] = parts(x, s);
+    const V bend = V(4) * select(s.negative, V(1), s.e * s.e) * (V(1) + s.e);
+    return s.times_top(fma(at_most(bounded, V(exp_limit<V>)), bend, m * d), d * d);
   }
 
  private:
   struct Parts {
-    decltype(V(0) < V(0)) negative;
-    V bounded, e, top, m, d;
-    Power<V> power;
-    ACT_FN explicit Parts(V x) {
-      const auto s = logistic(x);
-      negative = s.negative;
-      // Below the limit the result is -0, which an infinite x must not outweigh.
-      bounded = at_least(x, V(-exp_limit<V>));
-      e = s.e;
-      top = s.top;
-      power = s.power;
-      m = select(negative, V(2) + e, fma(V(2), e, V(1)));
-      d = select(negative, fma(e, m, V(2)), fma(V(2) * e, e, m));
-    }
+    V bounded, m, d;
   };
+  ACT_FN static Parts parts(V x, const Logistic<V>& s) {
+    // Below the limit the result is -0, which an infinite x must not outweigh.
+    const V bounded = at_least(x, V(-exp_limit<V>));
+    const V m = select(s.negative, V(2) + s.e, fma(V(2), s.e, V(1)));
+    return {bounded, m, select(s.negative, fma(s.e, m, V(2)), fma(V(2) * s.e, s.e, m))};
+  }
 };
 
 using Gated = List<Silu, Swish, QuickGelu, Gelu, GeluTanh, Mish>;

@@ -91,6 +91,10 @@ ACT_FN Dual<V> pow2(Dual<V> n) {
   return {pow2(n.v), V(0)};
 }
 template <class V>
+ACT_FN Dual<V> nearest(Dual<V> x, double factor) {
+  return {nearest(x.v, factor), V(0)};
+}
+template <class V>
 struct Power<Dual<V>> {
   Power<V> base;
 

@@ -5,15 +5,19 @@
 
 namespace act_ext {
 
-// With e = e^-|z| = p times a power: sigmoid(z) is top / denominator times its power, sigmoid(-z) the same with other
-// in the place of top, and no power below 0.
+// With e = e^-|z| = (1 + q) times a power: sigmoid(z) is 1 / denominator above 0 and e / denominator below,
+// sigmoid(-z) is other / denominator.
 template <class V>
 struct Logistic {
   decltype(V(0) < V(0)) negative;  // z < 0
-  V e, p;
+  V e, q;
   Power<V> power_of_e;
-  V denominator, top, other;
-  Power<V> power;
+  V denominator, other;
+  V top_q;  // q below 0, and 0 above
+  Power<V> top_power;
+
+  // sigmoid(z) denominator factor / divisor: where e is a factor, its power comes last.
+  ACT_FN V times_top(V factor, V divisor) const { return scale(fma(factor, top_q, factor) / divisor, top_power); }
 };
 
 // -|z|, no lower than -exp_limit.
@@ -32,26 +36,31 @@ template <class X>
 ACT_FN auto logistic(X z) {
   using V = decltype(head(z));
   const Exp<V> e = exp_parts(folded(z));
-  const V p = V(1) + e.q;
   const Power<V> power(e.n);
-  const V small = scale(p, power);
+  const V small = scale(V(1) + e.q, power);
   const auto negative = head(z) < V(0);
-  return Logistic<V>{
-      negative,        small, p, power, V(1) + small, select(negative, p, V(1)), select(negative, V(1), small),
-      power_where(negative, power)};
+  return Logistic<V>{negative,
+                     small,
+                     e.q,
+                     power,
+                     V(1) + small,
+                     select(negative, V(1), small),
+                     select(negative, e.q, V(0)),
+                     power_where(negative, power)};
 }
 
 template <class X>
 ACT_FN auto sigmoid(X z) {
+  using V = decltype(head(z));
   const auto s = logistic(z);
-  return scale(s.top / s.denominator, s.power);
+  return s.times_top(V(1), s.denominator);
 }
 
 // log(1 + e^-|z|) by log(1 + e) = 2 atanh(e / (2 + e)); the factor e of the result is applied last.
 template <class V>
 ACT_FN V log1p_power(Logistic<V> s) {
-  const V ratio = V(1) / (V(2) + s.e);
-  const V w = s.e * ratio;
+  const V ratio = (V(1) + s.q) / (V(2) + s.e);
+  const V w = scale(ratio, s.power_of_e);
   const V z = w * w;
   // (2 atanh(w) / w - 2) / w^2 on 0 <= w <= 1/3, in z = w^2; error relative to the logarithm 2^-27.5, 2^-64.3.
   V tail(0);
@@ -62,28 +71,16 @@ ACT_FN V log1p_power(Logistic<V> s) {
                   0.18181822266448642149, 0.15384475248689960442, 0.1333643064850801804, 0.11719849292640602886,
                   0.10947297216461303463, 0.070871576170682229032, 0.16319645145912017835);
   }
-  return scale(s.p * ratio * fma(z, tail, V(2)), s.power_of_e);
+  return scale(ratio * fma(z, tail, V(2)), s.power_of_e);
 }
 
-// In float x times a ratio of degree (4, 5) in x^2 on |x| <= 9.02: relative error 2^-29.9, all coefficients positive
-// (tools/fit.py). In double -m / (m + 2) with m = e^(-2|x|) - 1.
+// -m / (m + 2) with m = e^(-2|x|) - 1, the sign of x put back.
 template <class V>
 ACT_FN V tanh(V x) {
-  const V a = at_most(abs(x), V(is_single<V> ? 9.02 : 20));
-  if constexpr (is_single<V>) {
-    const V z = a * a;
-    const V numerator = horner(z, 0.99999999904765977334, 0.13785363064114970028, 0.0040085078613740506361,
-                               0.000031589044546814015703, 5.0762188303027712261e-8);
-    const V denominator =
-        horner(z, 1.0, 0.47118695467378601383, 0.027737507904389632768, 0.00042074057184523541374,
-               1.6174843620698059477e-6, 7.3744310965209639821e-10);
-    return copysign(at_most(a * numerator / denominator, V(1)), x);
-  } else {
-    const Exp<V> e = exp_parts(V(-2) * a);
-    const V power = pow2(e.n);
-    const V m = fma(power, e.q, power - V(1));
-    return copysign(m / (m + V(2)), x);
-  }
+  const Exp<V> e = exp_parts(V(-2) * at_most(abs(x), V(20)));
+  const V power = pow2(e.n);
+  const V m = fma(power, e.q, power - V(1));
+  return copysign(m / (m + V(2)), x);
 }
 
 // 1 / cosh(x)^2 = 4 e / (1 + e)^2 with e = e^(-2|x|), accurate in the tails where 1 - tanh^2 is not.

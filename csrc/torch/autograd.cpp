@@ -50,14 +50,13 @@ Tensor forward(DispatchKeySet keys, const Call& call, const Tensor& input) {
     if (saves == Saves::input) node->save(0, input, /*is_output=*/false);
   }
   Tensor out = below_autograd(keys, call, Pass::forward, input);
-  if (node) {
-    torch::autograd::set_history(out, node);
-    if (saves == Saves::result) node->save(0, out, /*is_output=*/true);
-  }
+  if (node) torch::autograd::set_history(out, node);
   if (isFwGradDefined(input)) {
     const Tensor saved = primal(saves == Saves::result ? out : input);
     out._set_fw_grad(pushed_forward(what, tangent(input), {saved}, 0), /*level=*/0, /*is_inplace_op=*/false);
   }
+  // With its tangent, which a derivative of the gradient asks for.
+  if (node && saves == Saves::result) node->save(0, out, /*is_output=*/true);
   return out;
 }
 
@@ -85,14 +84,13 @@ Tensor& forward_(const Call& call, Tensor& self, F redispatch) {
     at::AutoDispatchBelowAutograd guard;
     redispatch();
   }
-  if (node) {
-    torch::autograd::rebase_history(self, node);
-    if (saves_result || from_result) node->save(0, self, /*is_output=*/true);
-  }
+  if (node) torch::autograd::rebase_history(self, node);
   if (has_tangent) {
     const Tensor saved = input.defined() ? input : primal(self);
-    self._set_fw_grad(pushed_forward(what, tangent(self), {saved}, 0), /*level=*/0, /*is_inplace_op=*/true);
+    const Tensor old = tangent(self);
+    self._set_fw_grad(old.copy_(pushed_forward(what, old, {saved}, 0)), /*level=*/0, /*is_inplace_op=*/true);
   }
+  if (node && (saves_result || from_result)) node->save(0, self, /*is_output=*/true);
   return self;
 }
 

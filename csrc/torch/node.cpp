@@ -66,7 +66,8 @@ std::string PointwiseNode::name() const {
 
 Saved PointwiseNode::unpack() {
   Saved tensors;
-  for (int i = 0; i < inputs(); ++i) tensors[i] = saved_[i].unpack(owning(this));
+  const auto self = owning(this);
+  for (int i = 0; i < inputs(); ++i) tensors[i] = saved_[i].unpack(self);
   return tensors;
 }
 
