@@ -1,5 +1,6 @@
 """The ops as data for the tests: parameters to try, points where slopes jump, and reference values in float64."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,10 +89,14 @@ class Case:
             x = torch.where(near, x + 2 * distance * torch.where(x >= kink, 1, -1).to(x.dtype), x)
         return x
 
-    def formula(self, x: Tensor, dtype: torch.dtype = torch.float64) -> Tensor:
-        """The spec's formula on x. Parameters are rounded to `dtype` first, as the kernels take them."""
+    def _rounded(self, dtype: torch.dtype) -> dict[str, float]:
+        """The parameters as the kernels for `dtype` take them."""
         compute = torch.float64 if dtype == torch.float64 else torch.float32
-        rounded = {name: torch.tensor(value, dtype=compute).item() for name, value in self.values.items()}
+        return {name: torch.tensor(value, dtype=compute).item() for name, value in self.values.items()}
+
+    def formula(self, x: Tensor, dtype: torch.dtype = torch.float64) -> Tensor:
+        """The spec's formula on x, with parameters as the kernels for `dtype` take them."""
+        rounded = self._rounded(dtype)
         scope = {name: getattr(torch, name) for name in dir(torch) if not name.startswith("_")}
         scope |= {"sqrt": lambda v: v**0.5, "pi": torch.pi} | rounded | {"x": x}
 
@@ -109,11 +114,16 @@ class Case:
             slope = torch.autograd.grad(value.sum(), wide)[0]
         value, wide = value.detach(), wide.detach()
         if self.name == "tanhshrink":
-            # Taylor: the next term, 62/2835 x^9, is below 1e-16 relative here.
-            z = wide * wide
-            series = wide * z * (1 / 3 - z * (2 / 15 - z * (17 / 315 - z * 62 / 2835)))
-            value = torch.where(wide.abs() < 0.01, series, value)
+            # (x cosh x - sinh x) / cosh x, the numerator by its series of positive terms.
+            small = wide.clamp(-1, 1)
+            series = sum(2 * k / math.factorial(2 * k + 1) * small ** (2 * k + 1) for k in range(1, 12))
+            value = torch.where(wide.abs() < 1, series / torch.cosh(small), value)
             slope = torch.tanh(wide) ** 2
+        elif self.name in ("elu", "selu", "celu"):
+            # exp where autograd has expm1 + 1.
+            inner = wide.clamp(max=0) / (self._rounded(x.dtype)["alpha"] if self.name == "celu" else 1)
+            outer = {"elu": self._rounded(x.dtype).get("alpha"), "selu": 1.7580993408473766, "celu": 1}[self.name]
+            slope = torch.where(wide > 0, slope, outer * torch.exp(inner))
         elif self.name == "sigmoid":
             slope = value * self.formula(-wide, x.dtype)
         elif self.name == "softsign":

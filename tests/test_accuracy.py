@@ -120,14 +120,14 @@ def mp_formula(case):
 def test_float64_against_mpmath(case):
     f = mp_formula(case)
     points = [p for p in FLOAT64_POINTS if all(abs(p - kink) > 1e-3 for kink in case.kinks)]
+    steep = [p for p in points if abs(p) >= 1e-3]
     x = torch.tensor(points, dtype=torch.float64)
-    # Where a condition decides between branches, mpmath's difference quotient must not straddle it.
     with mpmath.workdps(60):
         values = [f(mpmath.mpf(p)) for p in points]
         slopes = [mpmath.diff(f, mpmath.mpf(p), h=mpmath.mpf(10) ** -25 * max(abs(mpmath.mpf(p)), mpmath.mpf("1e-6")))
-                  for p in points]  # fmt: skip
+                  for p in steep]  # fmt: skip
 
-    def worst(result, exact, at_least=0.0):
+    def worst(points, result, exact, at_least=0.0):
         errors = []
         for got, want in zip(result.tolist(), exact, strict=True):
             unit = mpmath.ldexp(1, max(mpmath.frexp(max(abs(want), at_least))[1], -1021) - 53) if want or at_least else 1
@@ -135,9 +135,9 @@ def test_float64_against_mpmath(case):
         index = max(range(len(errors)), key=errors.__getitem__)
         return errors[index], f"{errors[index]:.2f} ULP at {points[index]!r}"
 
-    error, message = worst(case.function(x), values)
+    error, message = worst(points, case.function(x), values)
     assert error <= FLOAT64_ULP, message
     if case.spec["saves"] != "nothing":
         largest = max(map(abs, slopes)) if case.name in SLOPE_ZERO or case.name in ("sigmoid", "tanh") else 0
-        error, message = worst(slope_of(case, x), slopes, largest)
+        error, message = worst(steep, slope_of(case, torch.tensor(steep, dtype=torch.float64)), slopes, largest)
         assert error <= FLOAT64_ULP, message

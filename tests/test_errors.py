@@ -62,9 +62,14 @@ def test_out_and_in_place():
         ops.mish.out(x, out=torch.empty(4, 4, dtype=torch.int64))
     with pytest.raises(RuntimeError, match="out=... arguments don't support automatic differentiation"):
         ops.mish.out(x.clone().requires_grad_(), out=torch.empty(4, 4))
-    with pytest.warns(UserWarning, match="resized"):
-        out = torch.empty(3)
-        ops.mish.out(x, out=out)
+    out = torch.empty(3)
+    always = torch.is_warn_always_enabled()
+    torch.set_warn_always(True)
+    try:
+        with pytest.warns(UserWarning, match="resized"):
+            ops.mish.out(x, out=out)
+    finally:
+        torch.set_warn_always(always)
     assert torch.equal(out, F.mish(x))
     wide = torch.empty(4, 4, dtype=torch.float64)
     ops.mish.out(x, out=wide)

@@ -59,7 +59,9 @@ def test_gradient_is_grad_output_times_slope(case, dtype, device):
     grad_output = torch.randn_like(x)
     case.function(x).backward(grad_output)
     exact = case.reference(x.cpu())[1] * grad_output.cpu().double()
-    torch.testing.assert_close(x.grad.cpu().double(), exact, rtol=torch.finfo(dtype).eps * 4, atol=torch.finfo(dtype).eps * 4)
+    # Where the result is saved, its rounding is an error of the largest slope's size, and grad_output is up to 4.
+    atol = torch.finfo(dtype).eps * (32 if dtype == torch.float64 else 16)
+    torch.testing.assert_close(x.grad.cpu().double(), exact, rtol=torch.finfo(dtype).eps * 4, atol=atol)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -16,13 +16,18 @@ ACT_FN V logistic_gate(V x, X z) {
   return s.times_top(bounded, s.denominator);
 }
 
+// (1 + e)^2 = 1 + e (2 + e), with one rounding that counts.
+template <class V>
+ACT_FN V squared_denominator(const Logistic<V>& s) {
+  return fma(s.e, V(2) + s.e, V(1));
+}
+
 // The slope of x sigmoid(z): s(z) (1 + w s(-z)) with w = x dz/dx.
 template <class V, class X>
 ACT_FN V logistic_gate_slope(V w, X z) {
   const auto s = logistic(z);
-  const V bounded = clamp(w, V(-4 * exp_limit<V>), V(4 * exp_limit<V>));
-  // (1 + e)^2 = 1 + e (2 + e), with one rounding that counts.
-  return s.times_top(fma(bounded, s.other, s.denominator), fma(s.e, V(2) + s.e, V(1)));
+  const V bounded = clamp(w, V(-exp_limit<V>), V(exp_limit<V>));
+  return s.times_top(fma(bounded, s.other, s.denominator), squared_denominator(s));
 }
 
 template <class V>
@@ -93,14 +98,17 @@ struct GeluTanh {
                              .heavy = true};
   ACT_FN V forward(V x) const { return logistic_gate(x, argument(x)); }
   ACT_FN V slope(V x) const {
-    // x dz/dx = x (linear + 3 cubic x^2)
-    return logistic_gate_slope(x * fma(V(3 * cubic), x * x, V(linear)), argument(x));
+    // As logistic_gate_slope, with w = x dz/dx left as a product.
+    const V bounded = clamp(x, V(-exp_limit<V>), V(exp_limit<V>));
+    const V dz = fma(V(3 * cubic), bounded * bounded, V(linear));
+    const auto s = logistic(argument(x));
+    return s.times_top(fma(bounded * s.other, dz, s.denominator), squared_denominator(s));
   }
 
  private:
   // 0.5 (1 + tanh(u)) = sigmoid(2 u) with 2 u = linear x + cubic x^3, in two words.
   static constexpr double linear = 0x1.9884533d43651p+0, linear_rest = -0x1.cbc0d30ebfd15p-54;
-  static constexpr double cubic = 0x1.2444f2a4d8b4bp-4, cubic_rest = -0x1.6c843a29d1c70p-61;
+  static constexpr double cubic = 0x1.2444f2a4d8b4bp-4, cubic_rest = -0x1.3023b0e5fbc6ep-58;
   ACT_FN static Pair<V> argument(V x) {
     const auto c1 = constant_pair<V>(linear, linear_rest);
     const auto c3 = constant_pair<V>(cubic, cubic_rest);
@@ -119,29 +127,29 @@ struct Mish {
                              .formula = "x * tanh(logaddexp(zeros_like(x), x))",
                              .paper = "arXiv:1908.08681",
                              .heavy = true};
-  // With e = e^-|x|: tanh(softplus(x)) = m / d, below 0 with a factor e before it.
+  // With e = e^-|x|: tanh(softplus(x)) = m / d, below 0 with a factor e before it. m and d are polynomials in e whose
+  // coefficients change their order with the sign of x, and so is the slope's numerator, (1 + e) 4 x or its multiple
+  // by e^2 added to m d.
   ACT_FN V forward(V x) const {
     const auto s = logistic(x);
-    const auto [bounded, m, d] = parts(x, s);
-    return s.times_top(bounded * m, d);
+    const auto [first, second] = ends(V(2), V(1), s);
+    const V d = fma(s.e, fma(s.e, second, V(2)), first);
+    return s.times_top(at_least(x, V(-exp_limit<V>)) * fma(s.e, second, first), d);
   }
   ACT_FN V slope(V x) const {
     const auto s = logistic(x);
-    const auto [bounded, m, d] = parts(x, s);
-    const V bend = V(4) * select(s.negative, V(1), s.e * s.e) * (V(1) + s.e);
-    return s.times_top(fma(at_most(bounded, V(exp_limit<V>)), bend, m * d), d * d);
+    const auto [first, second] = ends(V(2), V(1), s);
+    const V d = fma(s.e, fma(s.e, second, V(2)), first);
+    const V bounded = clamp(x, V(-exp_limit<V>), V(exp_limit<V>));
+    const V outer = fma(V(4), bounded, V(4)), inner = fma(V(4), bounded, V(6));
+    const auto [c0, c3] = ends(outer, V(1), s);
+    const auto [c1, c2] = ends(inner, V(4), s);
+    return s.times_top(fma(s.e, fma(s.e, fma(s.e, c3, c2), c1), c0), d * d);
   }
 
  private:
-  struct Parts {
-    V bounded, m, d;
-  };
-  ACT_FN static Parts parts(V x, const Logistic<V>& s) {
-    // Below the limit the result is -0, which an infinite x must not outweigh.
-    const V bounded = at_least(x, V(-exp_limit<V>));
-    const V m = select(s.negative, V(2) + s.e, fma(V(2), s.e, V(1)));
-    return {bounded, m, select(s.negative, fma(s.e, m, V(2)), fma(V(2) * s.e, s.e, m))};
-  }
+  // (a, b) below 0, (b, a) above.
+  ACT_FN static Pair<V> ends(V a, V b, const Logistic<V>& s) { return {select(s.negative, a, b), select(s.negative, b, a)}; }
 };
 
 using Gated = List<Silu, Swish, QuickGelu, Gelu, GeluTanh, Mish>;

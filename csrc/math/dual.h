@@ -125,5 +125,10 @@ template <class V>
 ACT_FN Dual<V> tanh(Dual<V> x) {
   return {tanh(x.v), sech_squared(x.v) * x.d};
 }
+template <class V>
+ACT_FN Dual<V> tanh_defect(Dual<V> x) {
+  const V t = tanh(x.v);
+  return {tanh_defect(x.v), t * t * x.d};
+}
 
 }  // namespace act_ext

@@ -60,7 +60,10 @@ PyObject* enter(PyObject* capsule, PyObject* const* args, Py_ssize_t count) {
   bool tanh_form = false;
   if (count < 1 || !THPVariable_CheckExact(args[0]) || at::impl::torch_function_mode_enabled() ||
       !parse(entry, args + 1, count - 1, params, tanh_form)) {
-    return PyObject_Vectorcall(entry.general, args, count, nullptr);
+    // gelu's parameter is keyword-only in the schema.
+    static PyObject* const keyword = PyTuple_Pack(1, PyUnicode_InternFromString("approximate"));
+    const bool named = entry.takes_approximate && count == 2;
+    return PyObject_Vectorcall(entry.general, args, named ? 1 : count, named ? keyword : nullptr);
   }
   const at::Tensor& input = THPVariable_Unpack(args[0]);
   if (input.unsafeGetTensorImpl()->has_symbolic_sizes_strides() || input.numel() < kReleaseGil) {

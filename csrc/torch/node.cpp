@@ -91,7 +91,9 @@ variable_list PointwiseNode::apply(variable_list&& grads) {
 // bound once under the node's name.
 
 void PointwiseNode::compiled_args(dynamo::CompiledNodeArgs& args) const {
-  for (const auto& variable : saved_) args.collect(variable, /*is_output=*/false);
+  const bool is_output =
+      what_.pass == Pass::forward && (what_.from_result || what_.call.op->spec.saves == Saves::result);
+  for (const auto& variable : saved_) args.collect(variable, is_output);
   args.collect(static_cast<int64_t>(what_.call.op->index));
   args.collect(static_cast<int64_t>(what_.pass));
   args.collect(what_.from_result);

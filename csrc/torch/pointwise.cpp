@@ -83,21 +83,23 @@ void prefer_huge_pages(const at::TensorBase& out) {
 #endif
 }
 
+// With the strides that TensorIterator gives an output.
 at::Tensor empty_output(const at::Tensor& model) {
-  if (!model.is_non_overlapping_and_dense()) return at::empty_like(model);
-  if (model.is_cpu()) {
-    auto out = at::detail::empty_strided_cpu(model.sizes(), model.strides(), model.scalar_type());
-    prefer_huge_pages(out);
-    return out;
+  if (!model.is_cpu() || !model.is_non_overlapping_and_dense()) {
+    return at::empty_like(model, model.is_contiguous() ? at::MemoryFormat::Contiguous : at::MemoryFormat::Preserve);
   }
-  return at::empty_like(model);
+  auto out = model.is_contiguous() ? at::detail::empty_cpu(model.sizes(), model.scalar_type())
+                                   : at::detail::empty_strided_cpu(model.sizes(), model.strides(), model.scalar_type());
+  prefer_huge_pages(out);
+  return out;
 }
 
-// Same strides and no gaps: the elements correspond by their place in memory.
+// No gaps and one order: the elements correspond by their place in memory.
 bool share_layout(const at::Tensor& out, Inputs inputs) {
   if (!out.is_non_overlapping_and_dense()) return false;
   for (const at::Tensor* input : inputs) {
-    if (!input->strides().equals(out.strides())) return false;
+    const bool both_contiguous = input->is_contiguous() && out.is_contiguous();
+    if (!both_contiguous && !input->strides().equals(out.strides())) return false;
   }
   return true;
 }
