@@ -76,6 +76,8 @@ def sources(*folders, suffixes=(".cpp",)):
     ]
 
 
+# One folder for each torch and Python that is built for.
+BUILD = ROOT / "build" / f"{sys.implementation.cache_tag}-torch{torch.__version__}"
 HEADERS = [str(path) for pattern in ("*.h", "*.cuh") for path in sorted((ROOT / "csrc").rglob(pattern))]
 FAMILY_SOURCES = [f"csrc/cpu/{family}.cpp" for family in FAMILIES]
 
@@ -85,8 +87,8 @@ class BuildExt(cpp_extension.BuildExtension):
 
     def finalize_options(self):
         super().finalize_options()
-        # One folder for each torch: a second build, editable or not, compiles only what has changed.
-        self.build_temp = str(ROOT / "build" / f"{sys.implementation.cache_tag}-torch{torch.__version__}")
+        # A second build, editable or not, compiles only what has changed.
+        self.build_temp = str(BUILD / "temp")
 
     def build_extensions(self):
         if shutil.which(os.environ.get("CXX", "c++")) is None:
@@ -161,4 +163,8 @@ def python_module():
     )
 
 
-setup(ext_modules=[op_library(), python_module()], cmdclass={"build_ext": BuildExt})
+setup(
+    ext_modules=[op_library(), python_module()],
+    cmdclass={"build_ext": BuildExt},
+    options={"build": {"build_base": str(BUILD)}},
+)

@@ -10,8 +10,11 @@ tensor([0., 2.])
 
 from importlib.metadata import PackageNotFoundError, version
 
-from act_ext import _register  # loads the op library and completes its registration, before anything else
-from act_ext import functional, nn
+from act_ext import (
+    _register,  # loads the op library and completes its registration, before anything else
+    functional,
+    nn,
+)
 
 try:
     __version__ = version("act_ext")

@@ -33,9 +33,7 @@ def _documented(raises: str = "") -> Callable[[Callable[..., Tensor]], Callable[
     def complete(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
         spec = _specs[function.__name__]
         paper = f"\n    Paper:\n        {spec['paper']}\n" if spec["paper"] else ""
-        notes = _NOTES.format(
-            formula=spec["formula"], raises=f"        {raises}\n" if raises else "", paper=paper
-        )
+        notes = _NOTES.format(formula=spec["formula"], raises=f"        {raises}\n" if raises else "", paper=paper)
         text, example, code = (function.__doc__ or "").partition("\n    Example:\n")
         function.__doc__ = text + notes + example + code
         return function
@@ -56,9 +54,10 @@ def identity(input: Tensor) -> Tensor:
     Example:
         >>> import act_ext, torch
         >>> act_ext.functional.identity(torch.tensor([-1.0, 2.0]))
-        
+        tensor([-1.,  2.])
     """
     return _ops.identity(input) if is_dynamo_compiling() else _identity(input)
+
 
 _binary_step = entry("binary_step")
 
@@ -73,9 +72,10 @@ def binary_step(input: Tensor) -> Tensor:
     Example:
         >>> import act_ext, torch
         >>> act_ext.functional.binary_step(torch.tensor([-1.0, 0.0, 2.0]))
-        
+        tensor([0., 1., 1.])
     """
     return _ops.binary_step(input) if is_dynamo_compiling() else _binary_step(input)
+
 
 _relu = entry("relu")
 
@@ -91,11 +91,12 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
     Example:
         >>> import act_ext, torch
         >>> act_ext.functional.relu(torch.tensor([-1.0, 2.0]))
-        
+        tensor([0., 2.])
     """
     if not inplace and not is_dynamo_compiling():
         return _relu(input)
     return _ops.relu_(input) if inplace else _ops.relu(input)
+
 
 _relu6 = entry("relu6")
 
@@ -111,11 +112,12 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     Example:
         >>> import act_ext, torch
         >>> act_ext.functional.relu6(torch.tensor([-1.0, 2.0, 8.0]))
-        
+        tensor([0., 2., 6.])
     """
     if not inplace and not is_dynamo_compiling():
         return _relu6(input)
     return _ops.relu6_(input) if inplace else _ops.relu6(input)
+
 
 _leaky_relu = entry("leaky_relu")
 
@@ -132,11 +134,12 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
     Example:
         >>> import act_ext, torch
         >>> act_ext.functional.leaky_relu(torch.tensor([-1.0, 2.0]))
-        
+        tensor([-0.0100,  2.0000])
     """
     if not inplace and not is_dynamo_compiling():
         return _leaky_relu(input, negative_slope)
     return _ops.leaky_relu_(input, negative_slope) if inplace else _ops.leaky_relu(input, negative_slope)
+
 
 _threshold = entry("threshold")
 
@@ -154,11 +157,12 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
     Example:
         >>> import act_ext, torch
         >>> act_ext.functional.threshold(torch.tensor([-1.0, 2.0]), 0.5, 0.0)
-        
+        tensor([0., 2.])
     """
     if not inplace and not is_dynamo_compiling():
         return _threshold(input, threshold, value)
     return _ops.threshold_(input, threshold, value) if inplace else _ops.threshold(input, threshold, value)
+
 
 _hardtanh = entry("hardtanh")
 
@@ -176,11 +180,12 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
     Example:
         >>> import act_ext, torch
         >>> act_ext.functional.hardtanh(torch.tensor([-3.0, 0.5, 3.0]))
-        
+        tensor([-1.0000,  0.5000,  1.0000])
     """
     if not inplace and not is_dynamo_compiling():
         return _hardtanh(input, min_val, max_val)
     return _ops.hardtanh_(input, min_val, max_val) if inplace else _ops.hardtanh(input, min_val, max_val)
+
 
 _softshrink = entry("softshrink")
 
@@ -196,9 +201,10 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     Example:
         >>> import act_ext, torch
         >>> act_ext.functional.softshrink(torch.tensor([-2.0, 0.25, 2.0]))
-        
+        tensor([-1.5000,  0.0000,  1.5000])
     """
     return _ops.softshrink(input, lambd) if is_dynamo_compiling() else _softshrink(input, lambd)
+
 
 _hardshrink = entry("hardshrink")
 
@@ -214,9 +220,10 @@ def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     Example:
         >>> import act_ext, torch
         >>> act_ext.functional.hardshrink(torch.tensor([-2.0, 0.25, 2.0]))
-        
+        tensor([-2.,  0.,  2.])
     """
     return _ops.hardshrink(input, lambd) if is_dynamo_compiling() else _hardshrink(input, lambd)
+
 
 _hardsigmoid = entry("hardsigmoid")
 
@@ -232,11 +239,12 @@ def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     Example:
         >>> import act_ext, torch
         >>> act_ext.functional.hardsigmoid(torch.tensor([-4.0, 0.0, 4.0]))
-        
+        tensor([0.0000, 0.5000, 1.0000])
     """
     if not inplace and not is_dynamo_compiling():
         return _hardsigmoid(input)
     return _ops.hardsigmoid_(input) if inplace else _ops.hardsigmoid(input)
+
 
 _hardswish = entry("hardswish")
 
@@ -252,11 +260,12 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     Example:
         >>> import act_ext, torch
         >>> act_ext.functional.hardswish(torch.tensor([-4.0, 0.0, 4.0]))
-        
+        tensor([-0., 0., 4.])
     """
     if not inplace and not is_dynamo_compiling():
         return _hardswish(input)
     return _ops.hardswish_(input) if inplace else _ops.hardswish(input)
+
 
 _relu_squared = entry("relu_squared")
 
@@ -272,11 +281,12 @@ def relu_squared(input: Tensor, inplace: bool = False) -> Tensor:
     Example:
         >>> import act_ext, torch
         >>> act_ext.functional.relu_squared(torch.tensor([-1.0, 3.0]))
-        
+        tensor([0., 9.])
     """
     if not inplace and not is_dynamo_compiling():
         return _relu_squared(input)
     return _ops.relu_squared_(input) if inplace else _ops.relu_squared(input)
+
 
 _elu = entry("elu")
 
@@ -293,11 +303,12 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     Example:
         >>> import act_ext, torch
         >>> act_ext.functional.elu(torch.tensor([-1.0, 2.0]))
-        
+        tensor([-0.6321,  2.0000])
     """
     if not inplace and not is_dynamo_compiling():
         return _elu(input, alpha)
     return _ops.elu_(input, alpha) if inplace else _ops.elu(input, alpha)
+
 
 _selu = entry("selu")
 
@@ -313,11 +324,12 @@ def selu(input: Tensor, inplace: bool = False) -> Tensor:
     Example:
         >>> import act_ext, torch
         >>> act_ext.functional.selu(torch.tensor([-1.0, 2.0]))
-        
+        tensor([-1.1113,  2.1014])
     """
     if not inplace and not is_dynamo_compiling():
         return _selu(input)
     return _ops.selu_(input) if inplace else _ops.selu(input)
+
 
 _celu = entry("celu")
 
@@ -334,11 +346,12 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     Example:
         >>> import act_ext, torch
         >>> act_ext.functional.celu(torch.tensor([-1.0, 2.0]))
-        
+        tensor([-0.6321,  2.0000])
     """
     if not inplace and not is_dynamo_compiling():
         return _celu(input, alpha)
     return _ops.celu_(input, alpha) if inplace else _ops.celu(input, alpha)
+
 
 _sigmoid = entry("sigmoid")
 
@@ -353,9 +366,10 @@ def sigmoid(input: Tensor) -> Tensor:
     Example:
         >>> import act_ext, torch
         >>> act_ext.functional.sigmoid(torch.tensor([0.0, 2.0]))
-        
+        tensor([0.5000, 0.8808])
     """
     return _ops.sigmoid(input) if is_dynamo_compiling() else _sigmoid(input)
+
 
 _logsigmoid = entry("logsigmoid")
 
@@ -370,9 +384,10 @@ def logsigmoid(input: Tensor) -> Tensor:
     Example:
         >>> import act_ext, torch
         >>> act_ext.functional.logsigmoid(torch.tensor([-2.0, 2.0]))
-        
+        tensor([-2.1269, -0.1269])
     """
     return _ops.logsigmoid(input) if is_dynamo_compiling() else _logsigmoid(input)
+
 
 _tanh = entry("tanh")
 
@@ -387,9 +402,10 @@ def tanh(input: Tensor) -> Tensor:
     Example:
         >>> import act_ext, torch
         >>> act_ext.functional.tanh(torch.tensor([-1.0, 2.0]))
-        
+        tensor([-0.7616,  0.9640])
     """
     return _ops.tanh(input) if is_dynamo_compiling() else _tanh(input)
+
 
 _tanhshrink = entry("tanhshrink")
 
@@ -404,9 +420,10 @@ def tanhshrink(input: Tensor) -> Tensor:
     Example:
         >>> import act_ext, torch
         >>> act_ext.functional.tanhshrink(torch.tensor([-1.0, 2.0]))
-        
+        tensor([-0.2384,  1.0360])
     """
     return _ops.tanhshrink(input) if is_dynamo_compiling() else _tanhshrink(input)
+
 
 _softsign = entry("softsign")
 
@@ -421,9 +438,10 @@ def softsign(input: Tensor) -> Tensor:
     Example:
         >>> import act_ext, torch
         >>> act_ext.functional.softsign(torch.tensor([-1.0, 3.0]))
-        
+        tensor([-0.5000,  0.7500])
     """
     return _ops.softsign(input) if is_dynamo_compiling() else _softsign(input)
+
 
 _softplus = entry("softplus")
 
@@ -440,9 +458,10 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
     Example:
         >>> import act_ext, torch
         >>> act_ext.functional.softplus(torch.tensor([-1.0, 2.0]))
-        
+        tensor([0.3133, 2.1269])
     """
     return _ops.softplus(input, beta, threshold) if is_dynamo_compiling() else _softplus(input, beta, threshold)
+
 
 _silu = entry("silu")
 
@@ -458,11 +477,12 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
     Example:
         >>> import act_ext, torch
         >>> act_ext.functional.silu(torch.tensor([-1.0, 2.0]))
-        
+        tensor([-0.2689,  1.7616])
     """
     if not inplace and not is_dynamo_compiling():
         return _silu(input)
     return _ops.silu_(input) if inplace else _ops.silu(input)
+
 
 _swish = entry("swish")
 
@@ -479,11 +499,12 @@ def swish(input: Tensor, beta: float = 1.0, inplace: bool = False) -> Tensor:
     Example:
         >>> import act_ext, torch
         >>> act_ext.functional.swish(torch.tensor([-1.0, 2.0]))
-        
+        tensor([-0.2689,  1.7616])
     """
     if not inplace and not is_dynamo_compiling():
         return _swish(input, beta)
     return _ops.swish_(input, beta) if inplace else _ops.swish(input, beta)
+
 
 _quick_gelu = entry("quick_gelu")
 
@@ -499,11 +520,12 @@ def quick_gelu(input: Tensor, inplace: bool = False) -> Tensor:
     Example:
         >>> import act_ext, torch
         >>> act_ext.functional.quick_gelu(torch.tensor([-1.0, 2.0]))
-        
+        tensor([-0.1542,  1.9357])
     """
     if not inplace and not is_dynamo_compiling():
         return _quick_gelu(input)
     return _ops.quick_gelu_(input) if inplace else _ops.quick_gelu(input)
+
 
 _gelu = entry("gelu")
 
@@ -519,9 +541,10 @@ def gelu(input: Tensor, *, approximate: str = "none") -> Tensor:
     Example:
         >>> import act_ext, torch
         >>> act_ext.functional.gelu(torch.tensor([-1.0, 2.0]))
-        
+        tensor([-0.1587,  1.9545])
     """
     return _ops.gelu(input, approximate=approximate) if is_dynamo_compiling() else _gelu(input, approximate)
+
 
 _gelu_tanh = entry("gelu_tanh")
 
@@ -536,9 +559,10 @@ def gelu_tanh(input: Tensor) -> Tensor:
     Example:
         >>> import act_ext, torch
         >>> act_ext.functional.gelu_tanh(torch.tensor([-1.0, 2.0]))
-        
+        tensor([-0.1588,  1.9546])
     """
     return _ops.gelu_tanh(input) if is_dynamo_compiling() else _gelu_tanh(input)
+
 
 _mish = entry("mish")
 
@@ -554,7 +578,7 @@ def mish(input: Tensor, inplace: bool = False) -> Tensor:
     Example:
         >>> import act_ext, torch
         >>> act_ext.functional.mish(torch.tensor([-1.0, 2.0]))
-        
+        tensor([-0.3034,  1.9440])
     """
     if not inplace and not is_dynamo_compiling():
         return _mish(input)

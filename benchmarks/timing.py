@@ -47,5 +47,7 @@ def interleaved(calls: list[Callable[[], object]], *, rounds: int, round_seconds
             times[k] = _clock(calls[k], repeats, cuda)
         table.append(times)
     columns = list(zip(*table, strict=True))
-    ratios = [statistics.median(first / mine for first, mine in zip(columns[0], column, strict=True)) for column in columns]
+    ratios = [
+        statistics.median(first / mine for first, mine in zip(columns[0], column, strict=True)) for column in columns
+    ]
     return Timing([statistics.median(column) for column in columns], ratios)

@@ -81,7 +81,9 @@ class Case:
             return [0.0, 6.0]
         if self.name in ("hardsigmoid", "hardswish"):
             return [-3.0, 3.0]
-        return [0.0] if self.name in ("binary_step", "relu", "leaky_relu", "relu_squared", "elu", "selu", "celu") else []
+        return (
+            [0.0] if self.name in ("binary_step", "relu", "leaky_relu", "relu_squared", "elu", "selu", "celu") else []
+        )
 
     def away_from_kinks(self, x: Tensor, distance: float) -> Tensor:
         for kink in self.kinks:

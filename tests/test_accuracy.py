@@ -62,7 +62,9 @@ def check_slope(case: Case, x: torch.Tensor, bound: float) -> None:
     if case.name in ("sigmoid", "tanh"):
         if x.dtype in (torch.bfloat16, torch.float16):
             # The saved result is rounded to sixteen bits: the slope of that is what is right.
-            exact = {"sigmoid": lambda y: y * (1 - y), "tanh": lambda y: 1 - y * y}[case.name](case.function(x).double())
+            exact = {"sigmoid": lambda y: y * (1 - y), "tanh": lambda y: 1 - y * y}[case.name](
+                case.function(x).double()
+            )
             check(result, exact, x, bound, at_least=largest)
             return
         check(result, slope, x, bound, at_least=largest)
@@ -93,7 +95,17 @@ def test_low_precision_on_every_input(case, dtype):
 # float64 against 60 digits.
 
 FLOAT64_POINTS = [0.0, *(sign * 10.0**k for k in (-300, -100, -20, -9, -5, -3, -2, -1) for sign in (1, -1))]
-FLOAT64_POINTS += [k / 7 for k in range(-60, 61) if k] + [-700.3, -350.7, -120.9, -37.6, -21.2, 19.3, 36.8, 120.4, 800.5]
+FLOAT64_POINTS += [k / 7 for k in range(-60, 61) if k] + [
+    -700.3,
+    -350.7,
+    -120.9,
+    -37.6,
+    -21.2,
+    19.3,
+    36.8,
+    120.4,
+    800.5,
+]
 FLOAT64_ULP = 8.0
 
 
@@ -130,7 +142,9 @@ def test_float64_against_mpmath(case):
     def worst(points, result, exact, at_least=0.0):
         errors = []
         for got, want in zip(result.tolist(), exact, strict=True):
-            unit = mpmath.ldexp(1, max(mpmath.frexp(max(abs(want), at_least))[1], -1021) - 53) if want or at_least else 1
+            unit = (
+                mpmath.ldexp(1, max(mpmath.frexp(max(abs(want), at_least))[1], -1021) - 53) if want or at_least else 1
+            )
             errors.append(float(abs(mpmath.mpf(got) - want) / unit))
         index = max(range(len(errors)), key=errors.__getitem__)
         return errors[index], f"{errors[index]:.2f} ULP at {points[index]!r}"

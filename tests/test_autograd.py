@@ -8,7 +8,9 @@ from torch.autograd import gradcheck, gradgradcheck
 import act_ext
 from tests.table import SPEC, Case, differentiable, each_default, each_dtype
 
-INPLACE = [name for name in act_ext.list_activations() if "inplace" in getattr(act_ext.functional, name).__annotations__]
+INPLACE = [
+    name for name in act_ext.list_activations() if "inplace" in getattr(act_ext.functional, name).__annotations__
+]
 each_inplace = pytest.mark.parametrize(
     "case", [Case(n, {"threshold": 0.1, "value": 0.0} if n == "threshold" else {}) for n in INPLACE], ids=str
 )

@@ -63,7 +63,9 @@ def test_signature_is_torchs(name):
     except ValueError:  # a builtin: its documentation begins with the signature
         return
     ours = inspect.signature(getattr(act_ext.functional, name))
-    assert {p.name: p.default for p in ours.parameters.values()} == {p.name: p.default for p in native.parameters.values()}
+    assert {p.name: p.default for p in ours.parameters.values()} == {
+        p.name: p.default for p in native.parameters.values()
+    }
 
 
 @pytest.mark.parametrize("name", NAMES)

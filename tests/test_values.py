@@ -60,7 +60,8 @@ def test_gradient_is_grad_output_times_slope(case, dtype, device):
     case.function(x).backward(grad_output)
     exact = case.reference(x.cpu())[1] * grad_output.cpu().double()
     # Where the result is saved, its rounding is an error of the largest slope's size, and grad_output is up to 4.
-    atol = torch.finfo(dtype).eps * (32 if dtype == torch.float64 else 16)
+    # In float64 the reference has its own.
+    atol = torch.finfo(dtype).eps * (128 if dtype == torch.float64 else 16)
     torch.testing.assert_close(x.grad.cpu().double(), exact, rtol=torch.finfo(dtype).eps * 4, atol=atol)
 
 

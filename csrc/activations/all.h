@@ -8,8 +8,8 @@
 #include "sigmoidal.h"
 
 // X(the family's List, its name in file and table names)
-#define ACT_EXT_FAMILIES(X) \
-  X(Rectifiers, rectifiers) \
+#define ACT_EXT_FAMILIES(X)   \
+  X(Rectifiers, rectifiers)   \
   X(Exponential, exponential) \
-  X(Sigmoidal, sigmoidal) \
+  X(Sigmoidal, sigmoidal)     \
   X(Gated, gated)

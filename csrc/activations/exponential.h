@@ -24,30 +24,28 @@ template <class V>
 struct Selu {
   static constexpr double alpha = 1.6732632423543772848170429916717;
   static constexpr double lambda = 1.0507009873554804934193349852946;
-  static constexpr Spec spec{
-      .name = "selu",
-      .params = "",
-      .formula = "1.0507009873554804934193349852946 * where(x > 0, x, 1.6732632423543772848170429916717 * expm1(clamp(x, max=0)))",
-      .paper = "arXiv:1706.02515",
-      .heavy = true};
+  static constexpr Spec spec{.name = "selu",
+                             .params = "",
+                             .formula =
+                                 "1.0507009873554804934193349852946 * where(x > 0, x, "
+                                 "1.6732632423543772848170429916717 * expm1(clamp(x, max=0)))",
+                             .paper = "arXiv:1706.02515",
+                             .heavy = true};
   ACT_FN V forward(V x) const { return select(x < V(0), V(lambda * alpha) * expm1(x), V(lambda) * x); }
-  ACT_FN V slope(V x) const {
-    return select(x > V(0), V(lambda), scaled_exp(V(lambda * alpha), x));
-  }
+  ACT_FN V slope(V x) const { return select(x > V(0), V(lambda), scaled_exp(V(lambda * alpha), x)); }
   static bool result_suffices(const double*) { return true; }
   ACT_FN V slope_from_result(V y) const { return select(y > V(0), V(lambda), y + V(lambda * alpha)); }
 };
 
 template <class V>
 struct Celu {
-  static constexpr Spec spec{.name = "celu",
-                             .params = "float alpha=1.0",
-                             .formula = "where(x > 0, x, alpha * expm1(clamp(x, max=0) / alpha))",
-                             .paper = "arXiv:1704.07483",
-                             .heavy = true,
-                             .invalid = [](const double* p) -> const char* {
-                               return p[0] == 0 ? "alpha must not be 0" : nullptr;
-                             }};
+  static constexpr Spec spec{
+      .name = "celu",
+      .params = "float alpha=1.0",
+      .formula = "where(x > 0, x, alpha * expm1(clamp(x, max=0) / alpha))",
+      .paper = "arXiv:1704.07483",
+      .heavy = true,
+      .invalid = [](const double* p) -> const char* { return p[0] == 0 ? "alpha must not be 0" : nullptr; }};
   V alpha;
   ACT_FN V forward(V x) const { return select(x < V(0), alpha * expm1(quotient(x)), x); }
   ACT_FN V slope(V x) const { return select(x > V(0), V(1), scaled_exp(V(1), quotient(x))); }

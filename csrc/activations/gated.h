@@ -79,12 +79,12 @@ struct Gelu {
                              .heavy = true};
   ACT_FN V forward(V x) const {
     const auto t = normal_tail(x);
-    return at_least(x, V(-0.0)) - t.times(t.a * t.numerator);
+    return at_least(x, V(-0.0)) - t.times(t.a_times_numerator());
   }
   ACT_FN V slope(V x) const {
     const auto t = normal_tail(x);
     const V density = t.a * V(0.398942280401432677939946);  // 1 / sqrt(2 pi)
-    const V tail = t.times(fma(-density, t.denominator, t.numerator));
+    const V tail = t.times(fma(-density, t.denominator, t.numerator()));
     return select(x < V(0), tail, keep_nan(x, V(1) - tail));
   }
 };
@@ -138,18 +138,21 @@ struct Mish {
   }
   ACT_FN V slope(V x) const {
     const auto s = logistic(x);
-    const auto [first, second] = ends(V(2), V(1), s);
-    const V d = fma(s.e, fma(s.e, second, V(2)), first);
     const V bounded = clamp(x, V(-exp_limit<V>), V(exp_limit<V>));
-    const V outer = fma(V(4), bounded, V(4)), inner = fma(V(4), bounded, V(6));
-    const auto [c0, c3] = ends(outer, V(1), s);
-    const auto [c1, c2] = ends(inner, V(4), s);
-    return s.times_top(fma(s.e, fma(s.e, fma(s.e, c3, c2), c1), c0), d * d);
+    const auto [n0, n3] = ends(fma(V(4), bounded, V(4)), V(1), s);
+    const auto [n1, n2] = ends(fma(V(4), bounded, V(6)), V(4), s);
+    const V numerator = fma(s.e, fma(s.e, fma(s.e, n3, n2), n1), n0);
+    // d^2 multiplied out: each step rounds less than the last.
+    const auto [d0, d4] = ends(V(4), V(1), s);
+    const auto [d1, d3] = ends(V(8), V(4), s);
+    return s.times_top(numerator, fma(s.e, fma(s.e, fma(s.e, fma(s.e, d4, d3), V(8)), d1), d0));
   }
 
  private:
   // (a, b) below 0, (b, a) above.
-  ACT_FN static Pair<V> ends(V a, V b, const Logistic<V>& s) { return {select(s.negative, a, b), select(s.negative, b, a)}; }
+  ACT_FN static Pair<V> ends(V a, V b, const Logistic<V>& s) {
+    return {select(s.negative, a, b), select(s.negative, b, a)};
+  }
 };
 
 using Gated = List<Silu, Swish, QuickGelu, Gelu, GeluTanh, Mish>;

@@ -19,11 +19,8 @@ struct Sigmoid {
 
 template <class V>
 struct Logsigmoid {
-  static constexpr Spec spec{.name = "logsigmoid",
-                             .params = "",
-                             .formula = "-logaddexp(zeros_like(x), -x)",
-                             .paper = "",
-                             .heavy = true};
+  static constexpr Spec spec{
+      .name = "logsigmoid", .params = "", .formula = "-logaddexp(zeros_like(x), -x)", .paper = "", .heavy = true};
   ACT_FN V forward(V x) const { return at_most(x, V(0)) - log1p_power(logistic(x)); }
   ACT_FN V slope(V x) const { return sigmoid(-x); }
 };
@@ -42,8 +39,7 @@ struct Tanh {
 
 template <class V>
 struct Tanhshrink {
-  static constexpr Spec spec{
-      .name = "tanhshrink", .params = "", .formula = "x - tanh(x)", .paper = "", .heavy = true};
+  static constexpr Spec spec{.name = "tanhshrink", .params = "", .formula = "x - tanh(x)", .paper = "", .heavy = true};
   ACT_FN V forward(V x) const {
     const V a = abs(x);
     // Above 1: ((a - 1) + e (a + 1)) / (1 + e), e = e^(-2 a), a sum of positive terms.
@@ -52,8 +48,10 @@ struct Tanhshrink {
     return select(a > V(1), copysign(above, x), tanh_defect(x));
   }
   ACT_FN V slope(V x) const {
-    // Squaring doubles the error of tanh, so where that is largest it comes from the defect.
-    const V t = select(abs(x) > V(1), tanh(x), x - tanh_defect(x));
+    // Squaring doubles the error of tanh: here it is 1 minus something small, or x minus something small.
+    const V a = abs(x);
+    const V e = scaled_exp(V(1), V(-2) * at_most(a, V(exp_limit<V> / 2)));
+    const V t = select(a > V(1), V(1) - V(2) * e / (V(1) + e), x - tanh_defect(x));
     return t * t;
   }
 };

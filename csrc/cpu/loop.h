@@ -26,9 +26,11 @@ struct Memory {
 };
 #endif
 
-// n is a multiple of Memory<S>::size. Neither inlined nor cloned, so that full blocks and the tail share one copy of the arithmetic.
+// n is a multiple of Memory<S>::size. Neither inlined nor cloned, so that full blocks and the tail share one copy of
+// the arithmetic.
 template <class S, class F, std::size_t... I>
-__attribute__((noinline, noclone)) void run(const F& f, std::index_sequence<I...>, S* out, const S* const* inputs, int64_t n) {
+__attribute__((noinline, noclone)) void run(const F& f, std::index_sequence<I...>, S* out, const S* const* inputs,
+                                            int64_t n) {
   const F local = f;
   const S* const in[] = {inputs[I]...};
   for (int64_t i = 0; i < n; i += Memory<S>::size) {

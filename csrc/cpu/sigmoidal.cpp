@@ -1,5 +1,6 @@
 // Compiled once for each instruction set, with its flags.
 #include "../activations/sigmoidal.h"
+
 #include "loop.h"
 
 namespace act_ext::CPU_CAPABILITY {

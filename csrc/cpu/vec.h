@@ -266,9 +266,7 @@ ACT_FN Bits up_16(Bits x) { return _mm256_slli_epi32(x, 16); }
 ACT_FN Bits down_16(Bits x) { return _mm256_srli_epi32(x, 16); }
 ACT_FN Bits add(Bits a, Bits b) { return _mm256_add_epi32(a, b); }
 ACT_FN bool any_nan(__m256 a, __m256 b) { return _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_UNORD_Q)) != 0; }
-ACT_FN Bits ones_where_nan(__m256 x, Bits otherwise) {
-  return otherwise | bits_of(_mm256_cmp_ps(x, x, _CMP_UNORD_Q));
-}
+ACT_FN Bits ones_where_nan(__m256 x, Bits otherwise) { return otherwise | bits_of(_mm256_cmp_ps(x, x, _CMP_UNORD_Q)); }
 #endif
 
 // A register of bfloat16 splits into its even and its odd elements, which are floats but for a shift and a mask. An
@@ -325,7 +323,7 @@ struct Memory<c10::Half> {
     const auto [low, high] = at::vec::convert_half_float(Vectorized<c10::Half>::loadu(from));
     return {low, high};
   }
-  ACT_FN static void store(V v, c10::Half* to) { 
+  ACT_FN static void store(V v, c10::Half* to) {
     at::vec::convert_float_half(Vectorized<float>(v.low), Vectorized<float>(v.high)).store(to);
   }
 };
@@ -348,7 +346,9 @@ struct Power<CPU_CAPABILITY::Vec<T>> {
 
   Power() = default;
   ACT_FN explicit Power(V whole) : n(whole) {}
-  ACT_FN V scale(V y) const { return {CPU_CAPABILITY::scaled_by<T>(y.low, n.low), CPU_CAPABILITY::scaled_by<T>(y.high, n.high)}; }
+  ACT_FN V scale(V y) const {
+    return {CPU_CAPABILITY::scaled_by<T>(y.low, n.low), CPU_CAPABILITY::scaled_by<T>(y.high, n.high)};
+  }
 };
 template <class T>
 ACT_FN Power<CPU_CAPABILITY::Vec<T>> power_where(CPU_CAPABILITY::Mask<T> mask, Power<CPU_CAPABILITY::Vec<T>> power) {

@@ -34,9 +34,25 @@ constexpr int kTile = kThreads * kPacks * Pack<S>::size;
 template <class S>
 using Compute = std::conditional_t<std::is_same_v<S, double>, double, float>;
 
+// By the toolkit's functions: torch's build flags disable its conversion operators.
+__device__ __forceinline__ float widen(float x) { return x; }
+__device__ __forceinline__ double widen(double x) { return x; }
+__device__ __forceinline__ float widen(__nv_bfloat16 x) { return __bfloat162float(x); }
+__device__ __forceinline__ float widen(__half x) { return __half2float(x); }
+template <class S>
+__device__ __forceinline__ S narrow(Compute<S> x) {
+  if constexpr (std::is_same_v<S, __nv_bfloat16>) {
+    return __float2bfloat16_rn(x);
+  } else if constexpr (std::is_same_v<S, __half>) {
+    return __float2half_rn(x);
+  } else {
+    return x;
+  }
+}
+
 template <class S, class F, class... In>
 __device__ __forceinline__ S apply(const F& f, In... in) {
-  return static_cast<S>(f(static_cast<Compute<S>>(in)...));
+  return narrow<S>(f(widen(in)...));
 }
 
 // One tile a block. Offsets inside a tile fit 32 bits whatever the tensor's size. `packed`: all pointers are aligned.
@@ -147,9 +163,8 @@ constexpr std::array<Launcher, kDtypes> by_dtype() {
 
 template <template <class> class... Ops>
 std::array<Table, sizeof...(Ops)> tables(List<Ops...>) {
-  return {Table{by_dtype<Ops, Pass::forward>(), by_dtype<Ops, Pass::backward>(),
-                by_dtype<Ops, Pass::double_backward>(), by_dtype<Ops, Pass::backward_from_result>(),
-                by_dtype<Ops, Pass::double_backward_from_result>()}...};
+  return {Table{by_dtype<Ops, Pass::forward>(), by_dtype<Ops, Pass::backward>(), by_dtype<Ops, Pass::double_backward>(),
+                by_dtype<Ops, Pass::backward_from_result>(), by_dtype<Ops, Pass::double_backward_from_result>()}...};
 }
 
 }  // namespace act_ext::cuda

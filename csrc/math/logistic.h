@@ -40,13 +40,8 @@ ACT_FN auto logistic(X z) {
   const Power<V> power(e.n);
   const V small = scale(V(1) + e.q, power);
   const auto negative = head(z) < V(0);
-  return Logistic<V>{negative,
-                     small,
-                     e.q,
-                     power,
-                     V(1) + small,
-                     select(negative, V(1), small),
-                     power_where(negative, power)};
+  return Logistic<V>{
+      negative, small, e.q, power, V(1) + small, select(negative, V(1), small), power_where(negative, power)};
 }
 
 template <class X>

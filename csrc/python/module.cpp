@@ -5,6 +5,8 @@
 #include <torch/csrc/utils/pybind.h>
 
 #include <list>
+#include <string>
+#include <vector>
 
 #include "../cpu/dispatch.h"
 #include "../torch/autograd.h"
@@ -23,6 +25,7 @@ constexpr int64_t kReleaseGil = 8192;
 struct Entry {
   const Op* op;
   bool takes_approximate;
+  std::vector<std::string> parameters;
   PyObject* general;  // the torch.ops overload packet, owned for the life of the process
   PyMethodDef method;
 };
@@ -30,6 +33,19 @@ struct Entry {
 at::Tensor call(const Op& op, const Params& params, bool tanh_form, const at::Tensor& input) {
   static const Op& gelu_tanh = *find_op("gelu_tanh");
   return Handle::of(tanh_form ? gelu_tanh : op, Pass::forward).call(params, input);
+}
+
+bool takes_part_in_torch_function(PyObject* object) {
+  return THPVariable_Check(object) ||
+         PyObject_HasAttrString(reinterpret_cast<PyObject*>(Py_TYPE(object)), "__torch_function__") == 1;
+}
+
+// The error that torch's own functions give, of the type that they give it.
+void require(bool condition, const Entry& entry, const char* name, const char* expected, PyObject* given) {
+  if (condition) return;
+  PyErr_Format(PyExc_TypeError, "act_ext.%s(): argument '%s' must be %s, not %s", entry.op->spec.name, name, expected,
+               Py_TYPE(given)->tp_name);
+  throw python_error();
 }
 
 // Arguments after the tensor, positional. False where the general path has to sort them out.
@@ -40,6 +56,7 @@ bool parse(const Entry& entry, PyObject* const* args, Py_ssize_t count, Params& 
     return tanh_form || PyUnicode_CompareWithASCIIString(args[0], "none") == 0;
   }
   if (count != entry.op->num_params) return false;
+  bool all = true;
   for (Py_ssize_t i = 0; i < count; ++i) {
     if (PyFloat_CheckExact(args[i])) {
       params[i] = PyFloat_AS_DOUBLE(args[i]);
@@ -47,10 +64,12 @@ bool parse(const Entry& entry, PyObject* const* args, Py_ssize_t count, Params& 
       params[i] = PyLong_AsDouble(args[i]);
       if (params[i] == -1.0 && PyErr_Occurred() != nullptr) throw python_error();
     } else {
-      return false;
+      require(PyNumber_Check(args[i]) == 1 || takes_part_in_torch_function(args[i]), entry, entry.parameters[i].c_str(),
+              "float", args[i]);
+      all = false;
     }
   }
-  return true;
+  return all;
 }
 
 PyObject* enter(PyObject* capsule, PyObject* const* args, Py_ssize_t count) {
@@ -58,8 +77,13 @@ PyObject* enter(PyObject* capsule, PyObject* const* args, Py_ssize_t count) {
   const auto& entry = *static_cast<Entry*>(PyCapsule_GetPointer(capsule, nullptr));
   Params params{};
   bool tanh_form = false;
-  if (count < 1 || !THPVariable_CheckExact(args[0]) || at::impl::torch_function_mode_enabled() ||
+  if (count < 1) {
+    PyErr_Format(PyExc_TypeError, "act_ext.%s(): missing argument 'input'", entry.op->spec.name);
+    throw python_error();
+  }
+  if (!THPVariable_CheckExact(args[0]) || at::impl::torch_function_mode_enabled() ||
       !parse(entry, args + 1, count - 1, params, tanh_form)) {
+    require(takes_part_in_torch_function(args[0]), entry, "input", "Tensor", args[0]);
     // gelu's parameter is keyword-only in the schema.
     static PyObject* const keyword = PyTuple_Pack(1, PyUnicode_InternFromString("approximate"));
     const bool named = entry.takes_approximate && count == 2;
@@ -78,6 +102,14 @@ PyObject* enter(PyObject* capsule, PyObject* const* args, Py_ssize_t count) {
   END_HANDLE_TH_ERRORS
 }
 
+// "alpha" of "float alpha=1.0", for each.
+std::vector<std::string> parameter_names(const Op& op) {
+  std::vector<std::string> names;
+  const auto& schema = find_in_dispatcher(op.spec.name).schema();
+  for (size_t i = 1; i < schema.arguments().size(); ++i) names.push_back(schema.arguments()[i].name());
+  return names;
+}
+
 const Op& op_named(const std::string& name) {
   const Op* op = find_op(name);
   if (op == nullptr) throw py::key_error("no activation is named '" + name + "'");
@@ -87,7 +119,8 @@ const Op& op_named(const std::string& name) {
 py::object make_entry(const std::string& name, py::object general) {
   const Op& op = op_named(name);
   static std::list<Entry> entries;
-  auto& entry = entries.emplace_back(Entry{&op, takes_approximate(op), general.release().ptr(), {}});
+  auto& entry =
+      entries.emplace_back(Entry{&op, takes_approximate(op), parameter_names(op), general.release().ptr(), {}});
   entry.method = {op.spec.name, reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(enter)), METH_FASTCALL, nullptr};
   const auto capsule = py::reinterpret_steal<py::object>(PyCapsule_New(&entry, nullptr, nullptr));
   return py::reinterpret_steal<py::object>(PyCFunction_New(&entry.method, capsule.ptr()));

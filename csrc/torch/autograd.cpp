@@ -1,9 +1,8 @@
 #include "autograd.h"
 
+#include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/FunctionsManual.h>
 #include <torch/csrc/autograd/VariableTypeUtils.h>
-
-#include <ATen/ops/zeros_like.h>
 #include <torch/library.h>
 
 #include <list>

@@ -44,9 +44,8 @@ void define(torch::Library& library, const Op& op) {
 template <class... P>
 void implement(torch::Library& library, const Op& op) {
   const std::string name = op.spec.name;
-  library.impl(name.c_str(), [&op](const Tensor& input, P... p) {
-    return pointwise(checked(op, p...), Pass::forward, {&input});
-  });
+  library.impl(name.c_str(),
+               [&op](const Tensor& input, P... p) { return pointwise(checked(op, p...), Pass::forward, {&input}); });
   library.impl((name + "_").c_str(),
                [&op](Tensor& self, P... p) -> Tensor& { return pointwise_(checked(op, p...), self); });
   library.impl((name + ".out").c_str(), [&op](const Tensor& input, P... p, Tensor& out) -> Tensor& {
@@ -139,13 +138,14 @@ TORCH_LIBRARY(act_ext, library) {
   for (const Op& op : all_ops()) define(library, op);
 }
 
-#define ACT_EXT_FOR_EVERY_OP(function)                                              \
-  for (const Op& op : all_ops()) {                                                  \
+#define ACT_EXT_FOR_EVERY_OP(function)                                             \
+  for (const Op& op : all_ops()) {                                                 \
     with_signature(op, [&](auto... p) { function<decltype(p)...>(library, op); }); \
   }
-TORCH_LIBRARY_IMPL(act_ext, CPU, library) { ACT_EXT_FOR_EVERY_OP(implement) }
-TORCH_LIBRARY_IMPL(act_ext, CUDA, library) { ACT_EXT_FOR_EVERY_OP(implement) }
-TORCH_LIBRARY_IMPL(act_ext, ADInplaceOrView, library) { ACT_EXT_FOR_EVERY_OP(count_versions) }
-TORCH_LIBRARY_IMPL(act_ext, Functionalize, library) { ACT_EXT_FOR_EVERY_OP(functionalize) }
+TORCH_LIBRARY_IMPL(act_ext, CPU, library){ACT_EXT_FOR_EVERY_OP(implement)} TORCH_LIBRARY_IMPL(act_ext, CUDA, library){
+    ACT_EXT_FOR_EVERY_OP(implement)} TORCH_LIBRARY_IMPL(act_ext, ADInplaceOrView, library){
+    ACT_EXT_FOR_EVERY_OP(count_versions)} TORCH_LIBRARY_IMPL(act_ext, Functionalize, library) {
+  ACT_EXT_FOR_EVERY_OP(functionalize)
+}
 
 }  // namespace act_ext

@@ -59,8 +59,8 @@ std::string PointwiseNode::name() const {
     upper = c == '_';
   }
   for (int order = count_inputs(what_.pass); order > 0; --order) name += "Backward";
-  const bool from_result = what_.from_result || what_.pass == Pass::backward_from_result ||
-                           what_.pass == Pass::double_backward_from_result;
+  const bool from_result =
+      what_.from_result || what_.pass == Pass::backward_from_result || what_.pass == Pass::double_backward_from_result;
   return "ActExt" + name + (from_result ? "FromResult0" : "0");
 }
 

@@ -37,8 +37,7 @@ std::string dispatcher_name(const Op& op, Pass pass) {
 c10::OperatorHandle find_in_dispatcher(const std::string& name) {
   const auto dot = name.find('.');
   const std::string overload = dot == std::string::npos ? "" : name.substr(dot + 1);
-  return c10::Dispatcher::singleton().findSchemaOrThrow(("act_ext::" + name.substr(0, dot)).c_str(),
-                                                        overload.c_str());
+  return c10::Dispatcher::singleton().findSchemaOrThrow(("act_ext::" + name.substr(0, dot)).c_str(), overload.c_str());
 }
 
 Handle::Handle(const Op& op, Pass pass)

@@ -36,7 +36,7 @@ ACT_EXT_API bool takes_approximate(const Op& op);
 ACT_EXT_API std::string dispatcher_name(const Op& op, Pass pass);
 
 // "mish_", "elu.out"..., as in a schema, without the namespace.
-c10::OperatorHandle find_in_dispatcher(const std::string& name);
+ACT_EXT_API c10::OperatorHandle find_in_dispatcher(const std::string& name);
 
 // The dispatcher's op for a pass of an activation. A gelu reached with a checked Call is the exact one.
 class Handle {

@@ -111,7 +111,8 @@ void run_cpu(const Call& call, Pass pass, Dtype dtype, const at::Tensor& out, In
   if (share_layout(out, inputs)) {
     char* data[4] = {static_cast<char*>(out.mutable_data_ptr())};
     int operands = 1;
-    for (const at::Tensor* input : inputs) data[operands++] = static_cast<char*>(const_cast<void*>(input->const_data_ptr()));
+    for (const at::Tensor* input : inputs)
+      data[operands++] = static_cast<char*>(const_cast<void*>(input->const_data_ptr()));
     const int64_t n = out.numel(), size = out.element_size();
     if (n <= grain) {
       kernel(data, n, params);
@@ -128,11 +129,9 @@ void run_cpu(const Call& call, Pass pass, Dtype dtype, const at::Tensor& out, In
   config.set_check_mem_overlap(true).resize_outputs(false).check_all_same_dtype(true).add_output(out);
   for (const at::Tensor* input : inputs) config.add_const_input(*input);
   auto iterator = config.build();
-  iterator.for_each(
-      [&](char** data, const int64_t* strides, int64_t size0, int64_t size1) {
-        cpu::run_strided(kernel, pass, dtype, data, strides, size0, size1, params);
-      },
-      grain);
+  iterator.for_each([&](char** data, const int64_t* strides, int64_t size0,
+                        int64_t size1) { cpu::run_strided(kernel, pass, dtype, data, strides, size0, size1, params); },
+                    grain);
 }
 
 void run(const Call& call, Pass pass, Dtype dtype, const at::Tensor& out, Inputs inputs) {

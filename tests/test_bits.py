@@ -1,0 +1,126 @@
+"""The same bits whatever the stride, offset, position, thread count and instruction set."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import act_ext
+from tests.table import each_default, each_dtype
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def inputs(dtype, n=4099):
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(n, dtype=torch.float64, generator=generator) * 6
+    x[::11] *= 1e-6
+    x[::13] *= 20
+    return x.to(dtype)
+
+
+def passes(case, x, g):
+    """Forward, backward and second derivative by the ops themselves."""
+    results = [case.op(x, **case.kwargs)]
+    if case.spec["saves"] != "nothing":
+        results.append(case.backward_op(g, x, **case.kwargs))
+        results.append(getattr(torch.ops.act_ext, f"{case.name}_double_backward")(g, g, x, **case.kwargs))
+    return results
+
+
+def same_bits(a, b):
+    integer = {2: torch.int16, 4: torch.int32, 8: torch.int64}[a.element_size()]
+    return torch.equal(a.contiguous().view(integer), b.contiguous().view(integer))
+
+
+@each_dtype
+@each_default
+def test_layout_and_position(case, dtype):
+    x, g = inputs(dtype), inputs(dtype).flip(0)
+    expected = passes(case, x, g)
+    for start in (1, 3, 17):
+        # Shifted in memory, so that every element meets another lane, and the tail.
+        for got, want in zip(passes(case, x[start:], g[start:]), expected, strict=True):
+            assert same_bits(got, want[start:])
+    for count in (1, 2, 15, 31, 65):
+        for got, want in zip(passes(case, x[:count], g[:count]), expected, strict=True):
+            assert same_bits(got, want[:count])
+    wide_x, wide_g = torch.zeros(4099, 3, dtype=dtype), torch.zeros(4099, 2, dtype=dtype)
+    wide_x[:, 1], wide_g[:, 0] = x, g
+    for got, want in zip(passes(case, wide_x[:, 1], wide_g[:, 0]), expected, strict=True):
+        assert same_bits(got, want)
+    square_x, square_g = x[:4096].view(64, 64).t(), g[:4096].view(64, 64).t()
+    for got, want in zip(passes(case, square_x, square_g.contiguous()), expected, strict=True):
+        assert same_bits(got.t().flatten(), want[:4096])
+
+
+@each_dtype
+@each_default
+def test_thread_count(case, dtype):
+    x, g = inputs(dtype, 300_007), inputs(dtype, 300_007).flip(0)
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        expected = passes(case, x, g)
+        torch.set_num_threads(2)
+        results = passes(case, x, g)
+    finally:
+        torch.set_num_threads(threads)
+    assert all(same_bits(got, want) for got, want in zip(results, expected, strict=True))
+
+
+def digests():
+    """One hash for each op, dtype and pass, of this process's instruction set."""
+    from tests.table import DEFAULTS, DTYPES
+
+    table = {}
+    for case in DEFAULTS:
+        for dtype in DTYPES:
+            x = inputs(dtype, 20_011)
+            for number, result in enumerate(passes(case, x, x.flip(0))):
+                key = f"{case.name} {dtype} {number}"
+                # One bit pattern for NaN, whose sign and payload nothing specifies.
+                bits = torch.where(result.isnan(), torch.nan, result).contiguous().view(torch.uint8)
+                table[key] = hashlib.sha256(bytes(bits.tolist())).hexdigest()
+    return table
+
+
+def run_with(capability, code):
+    environment = os.environ | {"ACT_EXT_CPU_CAPABILITY": capability, "PYTHONPATH": str(ROOT)}
+    return subprocess.run([sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True)
+
+
+@pytest.mark.skipif(act_ext.cpu_capability() != "avx512", reason="needs a processor with AVX-512")
+def test_avx2_equals_avx512():
+    code = "import json; from tests.test_bits import digests; print(json.dumps(digests()))"
+    outputs = [run_with(capability, code) for capability in ("avx2", "avx512")]
+    assert all(output.returncode == 0 for output in outputs), outputs[0].stderr
+    import json
+
+    avx2, avx512 = (json.loads(output.stdout) for output in outputs)
+    assert len(avx2) > 200
+    assert [key for key in avx2 if avx2[key] != avx512[key]] == []
+
+
+@pytest.mark.parametrize("capability", ["default", "avx2", "avx512"])
+def test_forced_capability(capability):
+    """Every instruction set that this machine has passes the tests of values."""
+    if capability == "avx512" and act_ext.cpu_capability() != "avx512":
+        pytest.skip("this processor has no AVX-512")
+    code = f"import act_ext; assert act_ext.cpu_capability() == {capability!r}"
+    assert run_with(capability, code).returncode == 0
+    environment = os.environ | {"ACT_EXT_CPU_CAPABILITY": capability}
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/test_special.py"]
+    command += ["tests/test_values.py", "-k", "(limits or nan or signed or values_and) and not cuda and not expanded"]
+    result = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout[-3000:]
+
+
+def test_unknown_capability_is_refused():
+    result = run_with("sse9", "import act_ext; act_ext.cpu_capability()")
+    assert result.returncode != 0
+    assert "ValueError: ACT_EXT_CPU_CAPABILITY must name an instruction set of this processor" in result.stderr
