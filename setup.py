@@ -106,8 +106,10 @@ class BuildExt(cpp_extension.BuildExtension):
                     output_dir=os.path.join(self.build_temp, name),
                     include_dirs=ext.include_dirs,
                     extra_postargs={
-                        "cxx": [*CXX_FLAGS, *MATH_FLAGS, *flags]
-                        + [f"-DCPU_CAPABILITY={name}", f"-DCPU_CAPABILITY_{name}"],
+                        "cxx": [
+                            *(*CXX_FLAGS, *MATH_FLAGS, *flags),
+                            *(f"-DCPU_CAPABILITY={name}", f"-DCPU_CAPABILITY_{name}"),
+                        ],
                         "nvcc": [],
                     },
                     depends=ext.depends,

@@ -27,7 +27,8 @@ def _load() -> ModuleType:
     for what, built, found, essence in facts:
         if essence(built) != essence(found) and (what != "CUDA" or build.WITH_CUDA):
             raise ImportError(
-                f"act_ext was built for {what} {built}, but this is {what} {found}: run `{REBUILD}` in its source folder"
+                f"act_ext was built for {what} {built}, but this is {what} {found}: "
+                f"run `{REBUILD}` in its source folder"
             )
     torch.ops.load_library(str(Path(__file__).with_name("libact_ext.so")))
     return import_module("act_ext._C")

@@ -50,7 +50,7 @@ def check(result: torch.Tensor, exact: torch.Tensor, x: torch.Tensor, bound: flo
 def check_slope(case: Case, x: torch.Tensor, bound: float) -> None:
     if case.spec["saves"] == "nothing":
         return
-    value, slope = case.reference(x)
+    slope = case.reference(x)[1]
     kink = torch.zeros_like(x, dtype=torch.bool)
     for point in case.kinks:
         kink |= x == torch.tensor(point, dtype=x.dtype)

@@ -55,8 +55,8 @@ def test_out_and_in_place():
     x = torch.randn(4, 4)
     with pytest.raises(RuntimeError, match="more than one element of the written-to tensor"):
         ops.mish_(torch.randn(1, 4).expand(4, 4))
+    buffer = torch.randn(17)
     with pytest.raises(RuntimeError, match=r"partially? overlap|single memory location"):
-        buffer = torch.randn(17)
         ops.mish.out(buffer[:16], out=buffer[1:])
     with pytest.raises(RuntimeError, match="can't be cast"):
         ops.mish.out(x, out=torch.empty(4, 4, dtype=torch.int64))
