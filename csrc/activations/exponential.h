@@ -50,7 +50,7 @@ struct Celu {
   ACT_FN V forward(V x) const { return select(x < V(0), alpha * expm1(quotient(x)), x); }
   ACT_FN V slope(V x) const { return select(x > V(0), V(1), scaled_exp(V(1), quotient(x))); }
   static bool result_suffices(const double* params) { return params[0] > 0; }
-  ACT_FN V slope_from_result(V y) const { return select(y > V(0), V(1), y / alpha + V(1)); }
+  ACT_FN V slope_from_result(V y) const { return select(y > V(0), V(1), fma(y, V(1) / alpha, V(1))); }
 
  private:
   // x / alpha in two words: its rounding would be magnified by the exponential.

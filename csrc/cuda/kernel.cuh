@@ -26,9 +26,12 @@ struct Pointers {
 };
 
 constexpr int kThreads = 256;
-constexpr int kPacks = 2;  // a thread and operand: two loads in flight hide more of the latency than one
+// For each thread and operand. Two loads in flight hide more of the latency than one; but unrolled twice, arithmetic in
+// double takes more registers than there are.
 template <class S>
-constexpr int kTile = kThreads * kPacks * Pack<S>::size;
+constexpr int kPacks = sizeof(S) == 8 ? 1 : 2;
+template <class S>
+constexpr int kTile = kThreads * kPacks<S> * Pack<S>::size;
 
 // Low precision is computed in float and rounded once, at the store.
 template <class S>
@@ -63,13 +66,13 @@ __global__ void __launch_bounds__(kThreads)
   S* const out = p.out + begin;
   const S* const in[] = {p.in[I] + begin...};
   if (packed && n - begin >= kTile<S>) {
-    Pack<S> pack[kPacks][sizeof...(I)];
+    Pack<S> pack[kPacks<S>][sizeof...(I)];
 #pragma unroll
-    for (int k = 0; k < kPacks; ++k) {
+    for (int k = 0; k < kPacks<S>; ++k) {
       ((pack[k][I] = reinterpret_cast<const Pack<S>*>(in[I])[k * kThreads + threadIdx.x]), ...);
     }
 #pragma unroll
-    for (int k = 0; k < kPacks; ++k) {
+    for (int k = 0; k < kPacks<S>; ++k) {
       Pack<S> result;
 #pragma unroll
       for (int e = 0; e < Pack<S>::size; ++e) result.element[e] = apply<S>(f, pack[k][I].element[e]...);
