@@ -26,6 +26,8 @@ struct Pointers {
 };
 
 constexpr int kThreads = 256;
+// Blocks on a multiprocessor at the least. Left to itself the compiler aims for more and spills for it.
+constexpr int kBlocks = 2;
 // For each thread and operand. Two loads in flight hide more of the latency than one; but unrolled twice, arithmetic in
 // double takes more registers than there are.
 template <class S>
@@ -60,7 +62,7 @@ __device__ __forceinline__ S apply(const F& f, In... in) {
 
 // One tile a block. Offsets inside a tile fit 32 bits whatever the tensor's size. `packed`: all pointers are aligned.
 template <class S, class F, std::size_t... I>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, kBlocks)
     contiguous_kernel(Pointers<S, sizeof...(I)> p, int64_t n, bool packed, F f, std::index_sequence<I...>) {
   const int64_t begin = static_cast<int64_t>(blockIdx.x) * kTile<S>;
   S* const out = p.out + begin;
@@ -94,7 +96,7 @@ struct Layout {
 
 // One element a thread. Index holds the element's number; dividing in 32 bits is several times cheaper than in 64.
 template <class Index, class S, class F, std::size_t... I>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, kBlocks)
     strided_kernel(Pointers<S, sizeof...(I)> p, const __grid_constant__ Layout<sizeof...(I) + 1> layout, int64_t n, F f,
                    std::index_sequence<I...>) {
   const int64_t number = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
