@@ -33,8 +33,14 @@ constexpr bool has_pass(Pass pass) {
   return pass == Pass::backward || pass == Pass::double_backward || has_slope_from_result<Op>;
 }
 
+// Whether the arithmetic of a pass, not memory, bounds its speed. From a saved result the slope is cheap.
+constexpr bool is_heavy(const Spec& spec, Pass pass) {
+  return spec.heavy && (pass == Pass::forward || spec.saves == Saves::input);
+}
+
 template <template <class> class Op, Pass pass, class V>
 struct Step {
+  static constexpr bool heavy = is_heavy(Op<V>::spec, pass);
   static constexpr bool second = pass == Pass::double_backward || pass == Pass::double_backward_from_result;
   using Value = std::conditional_t<second, Dual<V>, V>;
 

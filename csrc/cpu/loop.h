@@ -32,8 +32,14 @@ template <class S, class F, std::size_t... I>
 __attribute__((noinline, noclone)) void run(const F& f, std::index_sequence<I...>, S* out, const S* const* inputs,
                                             int64_t n) {
   const F local = f;
+  // Long arithmetic keeps the processor from looking ahead to the next page, where its own prefetching stops.
+  constexpr int64_t kAhead = 1024 / sizeof(S);
   const S* const in[] = {inputs[I]...};
   for (int64_t i = 0; i < n; i += Memory<S>::size) {
+    if constexpr (F::heavy) {
+      (__builtin_prefetch(in[I] + i + kAhead), ...);
+      __builtin_prefetch(out + i + kAhead, /*write=*/1);
+    }
     Memory<S>::store(local(Memory<S>::load(in[I] + i)...), out + i);
   }
 }

@@ -66,7 +66,8 @@ std::string PointwiseNode::name() const {
 
 Saved PointwiseNode::unpack() {
   Saved tensors;
-  const auto self = owning(this);
+  // A saved result has to find the node that it came from; a saved input has its own.
+  const NodePtr<torch::autograd::Node> self = saves_output() ? owning(this) : nullptr;
   for (int i = 0; i < inputs(); ++i) tensors[i] = saved_[i].unpack(self);
   return tensors;
 }
@@ -91,9 +92,7 @@ variable_list PointwiseNode::apply(variable_list&& grads) {
 // bound once under the node's name.
 
 void PointwiseNode::compiled_args(dynamo::CompiledNodeArgs& args) const {
-  const bool is_output =
-      what_.pass == Pass::forward && (what_.from_result || what_.call.op->spec.saves == Saves::result);
-  for (const auto& variable : saved_) args.collect(variable, is_output);
+  for (const auto& variable : saved_) args.collect(variable, saves_output());
   args.collect(static_cast<int64_t>(what_.call.op->index));
   args.collect(static_cast<int64_t>(what_.pass));
   args.collect(what_.from_result);

@@ -69,6 +69,9 @@ class PointwiseNode : public torch::autograd::Node {
 
  private:
   int inputs() const { return count_inputs(what_.pass); }
+  bool saves_output() const {
+    return what_.pass == Pass::forward && (what_.from_result || what_.call.op->spec.saves == Saves::result);
+  }
   Saved unpack();
   Needed needed() const;
 

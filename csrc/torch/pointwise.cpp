@@ -107,7 +107,7 @@ bool share_layout(const at::Tensor& out, Inputs inputs) {
 void run_cpu(const Call& call, Pass pass, Dtype dtype, const at::Tensor& out, Inputs inputs) {
   const cpu::Kernel kernel = cpu::kernel(call.op->index, pass, dtype);
   const double* params = call.params.data();
-  const int64_t grain = call.op->spec.heavy ? 8192 : at::internal::GRAIN_SIZE;
+  const int64_t grain = is_heavy(call.op->spec, pass) ? 8192 : at::internal::GRAIN_SIZE;
   if (share_layout(out, inputs)) {
     char* data[4] = {static_cast<char*>(out.mutable_data_ptr())};
     int operands = 1;
