@@ -122,6 +122,16 @@ ACT_FN Exp<Dual<V>> exp_parts(Pair<Dual<V>> x) {
   return with_derivative(exp_parts(Pair<V>{x.hi.v, x.lo.v}), x.hi.d + x.lo.d);
 }
 template <class V>
+ACT_FN Dual<V> sigmoid(Dual<V> z) {
+  const V s = sigmoid(z.v);
+  return {s, s * sigmoid(-z.v) * z.d};
+}
+template <class V>
+ACT_FN Dual<V> sigmoid(Pair<Dual<V>> z) {
+  const V s = sigmoid(Pair<V>{z.hi.v, z.lo.v});
+  return {s, s * sigmoid(Pair<V>{-z.hi.v, -z.lo.v}) * (z.hi.d + z.lo.d)};
+}
+template <class V>
 ACT_FN Dual<V> tanh(Dual<V> x) {
   return {tanh(x.v), sech_squared(x.v) * x.d};
 }

@@ -44,11 +44,14 @@ ACT_FN auto logistic(X z) {
       negative, small, e.q, power, V(1) + small, select(negative, V(1), small), power_where(negative, power)};
 }
 
+// e^z / (1 + e^z) with the power applied last; z a V or a Pair. Above the upper bound the result is 1.
 template <class X>
 ACT_FN auto sigmoid(X z) {
   using V = decltype(head(z));
-  const auto s = logistic(z);
-  return s.times_top(V(1), s.denominator);
+  const Exp<V> e = exp_parts(clamped(z, V(-exp_limit<V>), V(is_single<V> ? 80.0 : 700.0)));
+  const V p = V(1) + e.q;
+  const Power<V> power(e.n);
+  return scale(p / (V(1) + scale(p, power)), power);
 }
 
 // log(1 + e^-|z|) by log(1 + e) = 2 atanh(e / (2 + e)); the factor e of the result is applied last.
