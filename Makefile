@@ -1,7 +1,7 @@
 # Each target sets up what it needs from a bare machine, in a virtual environment of its own.
 PYTHON ?= python3
 VENV ?= .venv
-# The CPU build of torch where nothing else is wanted; TORCH=torch for the registry's newest with CUDA.
+# What pip is to install, if the environment has no torch yet: a version's build is the package index's choice.
 TORCH ?= torch==2.13.0
 BIN := $(VENV)/bin
 ARGS ?=

@@ -119,8 +119,14 @@ class BuildExt(cpp_extension.BuildExtension):
         super().build_extension(ext)
 
     def run(self):
-        # Read before the library is loaded: a mismatch is an ImportError in words, not a missing symbol.
+        # Read before the library is loaded: a mismatch is an ImportError in words, not a missing symbol. Gone while
+        # the library is not there, so that it never vouches for one that a failed build has left behind.
         target = Path(self.build_lib) / "act_ext" / "_build_info.py"
+        in_place = ROOT / "act_ext" / "_build_info.py"
+        target.unlink(missing_ok=True)
+        if self.inplace:
+            in_place.unlink(missing_ok=True)
+        super().run()
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(
             '"""Written by setup.py: what this build of act_ext was compiled against."""\n\n'
@@ -128,8 +134,7 @@ class BuildExt(cpp_extension.BuildExtension):
             f"CXX11_ABI = {torch.compiled_with_cxx11_abi()}\nWITH_CUDA = {WITH_CUDA}\n"
         )
         if self.inplace:
-            shutil.copy(target, ROOT / "act_ext")
-        super().run()
+            shutil.copy(target, in_place)
 
     def get_ext_filename(self, fullname):
         if fullname.rpartition(".")[2] == "libact_ext":

@@ -35,12 +35,15 @@ def _load() -> ModuleType:
 
 
 C = _load()
+DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 SPECS: list[dict[str, Any]] = C.specs()
 
 
 def _fake_like_last(*args: Any, **kwargs: Any) -> torch.Tensor:
     """Outputs are laid out as the last tensor argument: the input, or what backward saved."""
     *others, model = [arg for arg in (*args, *kwargs.values()) if isinstance(arg, torch.Tensor)]
+    if model.dtype not in DTYPES:
+        raise NotImplementedError(f"act_ext: input must be of one of the dtypes {DTYPES}, got {model.dtype}")
     for other in others:
         for what in ("dtype", "device", "shape"):
             given, expected = getattr(other, what), getattr(model, what)

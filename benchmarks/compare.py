@@ -220,6 +220,8 @@ def main(argv=None):
     facts = machine(options)
     console.print(", ".join(f"{key}: {value}" for key, value in facts.items()))
     rows = measure(options, console)
+    if not rows:
+        sys.exit("nothing to compare: the native ops chosen have no gradient")
     show(rows, console)
     options.out.mkdir(parents=True, exist_ok=True)
     with (options.out / "compare.csv").open("w", newline="") as file:

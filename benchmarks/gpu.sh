@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Build, CUDA tests, compute-sanitizer and benchmarks on a machine with a GPU, in one call of at most ten minutes.
-# Results go to the folder given, by default benchmarks/results/<GPU>: tests.txt, sanitizer.txt, compare.*.
+# Results go to the folder given, by default benchmarks/results/<GPU>: tests.txt, sanitizer_*.txt, compare.*.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-python3}

@@ -163,3 +163,25 @@ def test_no_grad_builds_no_graph(case):
         assert not case.function(x).requires_grad
     with torch.inference_mode():
         assert case.function(x).is_inference()
+
+
+def test_identity_has_a_tangent_of_its_own():
+    t = torch.ones(3)
+    with forward_ad.dual_level():
+        dual = forward_ad.make_dual(torch.zeros(3), t)
+        forward_ad.unpack_dual(act_ext.functional.identity(dual)).tangent.mul_(5)
+        assert forward_ad.unpack_dual(dual).tangent.tolist() == [1.0] * 3
+
+
+def test_in_place_on_a_view():
+    for name in ("relu_", "elu_", "mish_"):
+        op = getattr(torch.ops.act_ext, name)
+
+        def through_view(x, op=op):
+            base = x * 1
+            op(base[1:])
+            return base * 2
+
+        x = torch.tensor([[-1.5, 0.5], [-0.7, 2.0], [1.0, -3.0]], dtype=torch.float64, requires_grad=True)
+        assert gradcheck(through_view, (x,))
+        assert gradgradcheck(through_view, (x,))

@@ -111,3 +111,18 @@ def test_gradients_do_not_pass_a_slope_of_zero(case, device):
     native = torch.tensor([flat], device=device, requires_grad=True)
     case.native(native).backward(torch.tensor([INF], device=device))
     assert x.grad.item() == native.grad.item() == 0
+
+
+@each_dtype
+@each_default
+def test_second_derivative_at_infinity(case, dtype, device):
+    if case.spec["saves"] == "nothing":
+        pytest.skip("its slope is constant")
+    x = torch.tensor([-INF, INF], dtype=dtype, device=device)
+    saved = case.function(x) if case.spec["saves"] == "result" else x
+    one = torch.ones_like(x)
+    second = getattr(torch.ops.act_ext, f"{case.name}_double_backward")(one, one, saved, **case.kwargs).cpu()
+    if case.spec["saves"] == "result":  # with respect to the result
+        assert second.isfinite().all()
+    else:
+        assert second.tolist() == [0, 2 if case.name == "relu_squared" else 0]

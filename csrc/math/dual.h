@@ -129,11 +129,9 @@ ACT_FN Dual<V> sigmoid(Dual<V> z) {
 template <class V>
 ACT_FN Dual<V> sigmoid(Pair<Dual<V>> z) {
   const V s = sigmoid(Pair<V>{z.hi.v, z.lo.v});
-  return {s, s * sigmoid(Pair<V>{-z.hi.v, -z.lo.v}) * (z.hi.d + z.lo.d)};
-}
-template <class V>
-ACT_FN Dual<V> tanh(Dual<V> x) {
-  return {tanh(x.v), sech_squared(x.v) * x.d};
+  const V slope = s * sigmoid(Pair<V>{-z.hi.v, -z.lo.v});
+  // At an infinity the product that z comes from has no derivative.
+  return {s, select(abs(z.hi.v) < V(exp_limit<V>), slope * (z.hi.d + z.lo.d), keep_nan(s, V(0)))};
 }
 template <class V>
 ACT_FN Dual<V> tanh_defect(Dual<V> x) {

@@ -1,4 +1,4 @@
-// sigmoid, tanh and softplus, all from e = e^-|z|, which cannot overflow.
+// sigmoid, tanh and softplus, from exponentials that cannot overflow.
 #pragma once
 
 #include "exp.h"
@@ -98,16 +98,6 @@ ACT_FN V tanh_defect(V x) {
                -1.3793188283644258507e-6, 2.6334833182077939618e-7, -2.5160426530315309189e-8);
   }
   return x * (z * q);
-}
-
-// 1 / cosh(x)^2 = 4 e / (1 + e)^2 with e = e^(-2|x|), accurate in the tails where 1 - tanh^2 is not.
-template <class V>
-ACT_FN V sech_squared(V x) {
-  const Exp<V> e = exp_parts(V(-2) * at_most(abs(x), V(exp_limit<V> / 2)));
-  const V p = V(1) + e.q;
-  const Power<V> power(e.n);
-  const V d = V(1) + scale(p, power);
-  return scale(V(4) * p / (d * d), power);
 }
 
 }  // namespace act_ext

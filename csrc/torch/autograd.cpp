@@ -36,7 +36,9 @@ Tensor tangent(const Tensor& tensor) { return tensor._fw_grad(0); }
 Tensor pushed_forward(const Differentiated& what, const Tensor& input_tangent, const Saved& saved, int index) {
   Needed needed{};
   needed[index] = true;
-  return derivatives(what, input_tangent, saved, needed)[index];
+  Tensor result = derivatives(what, input_tangent, saved, needed)[index];
+  // A tangent of its own, also where the slope is 1: writing to the output must not reach the input.
+  return result.is_same(input_tangent) ? result.clone() : result;
 }
 
 Tensor forward(DispatchKeySet keys, const Call& call, const Tensor& input) {

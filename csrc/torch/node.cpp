@@ -3,6 +3,7 @@
 #include <ATen/ops/zeros_like.h>
 #include <torch/csrc/dynamo/compiled_autograd.h>
 
+#include <cctype>
 #include <map>
 #include <mutex>
 
