@@ -152,7 +152,7 @@ struct ReluSquared {
                              .paper = "arXiv:2109.08668",
                              .gates = true};
   ACT_FN V forward(V x) const { return select(x < V(0), V(0), x * abs(x)); }
-  ACT_FN V slope(V x) const { return select(x < V(0), V(0), V(2) * x); }
+  ACT_FN V slope(V x) const { return select(x < V(0), V(0), x + x); }
 };
 
 using Rectifiers = List<Identity, BinaryStep, Relu, Relu6, LeakyRelu, Threshold, Hardtanh, Softshrink, Hardshrink,
