@@ -24,7 +24,7 @@ except ImportError:
 ROOT = Path(__file__).parent.resolve()
 FAMILIES = ["rectifiers", "exponential", "sigmoidal", "gated"]
 CPU_FLAGS = {"DEFAULT": []}
-if platform.machine() in ("x86_64", "AMD64"):
+if platform.machine() == "x86_64":
     CPU_FLAGS["AVX2"] = ["-mavx2", "-mfma", "-mf16c"]
     CPU_FLAGS["AVX512"] = [*CPU_FLAGS["AVX2"], "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"]
 

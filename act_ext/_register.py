@@ -57,6 +57,11 @@ def _fake_in_place(*args: Any, **kwargs: Any) -> torch.Tensor:
 
 
 def _fake_out(*args: Any, out: torch.Tensor, **kwargs: Any) -> torch.Tensor:
+    result = _fake_like_last(*args, **kwargs)
+    if not torch.can_cast(result.dtype, out.dtype):
+        raise RuntimeError(f"act_ext: result type {result.dtype} can't be cast to the output type {out.dtype} of out")
+    if out.shape != result.shape:
+        out.resize_(result.shape)
     return out
 
 
@@ -94,8 +99,7 @@ def _overload(name: str) -> Any:
 def _register(spec: dict[str, Any]) -> None:
     name = spec["name"]
     C.register_autograd(name)
-    backward = spec["backward_ops"] or [f"{name}_backward"]
-    for op in (name, *backward):
+    for op in (name, *spec["backward_ops"]):
         torch.library.register_fake(f"act_ext::{op}", _fake_like_last)
         torch.library.register_vmap(f"act_ext::{op}", _batched(_overload(op)))
     torch.library.register_fake(f"act_ext::{name}_", _fake_in_place)

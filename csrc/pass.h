@@ -18,8 +18,22 @@ enum class Dtype { float32, float64, bfloat16, float16 };
 inline constexpr int kDtypes = 4;
 
 constexpr int count_inputs(Pass pass) {
-  if (pass == Pass::forward) return 1;
-  return pass == Pass::backward || pass == Pass::backward_from_result ? 2 : 3;
+  switch (pass) {
+    case Pass::forward:
+      return 1;
+    case Pass::backward:
+    case Pass::backward_from_result:
+      return 2;
+    default:
+      return 3;
+  }
+}
+
+constexpr bool is_from_result(Pass pass) {
+  return pass == Pass::backward_from_result || pass == Pass::double_backward_from_result;
+}
+constexpr bool is_second(Pass pass) {
+  return pass == Pass::double_backward || pass == Pass::double_backward_from_result;
 }
 
 template <template <class> class Op>
@@ -30,7 +44,7 @@ template <template <class> class Op>
 constexpr bool has_pass(Pass pass) {
   if (pass == Pass::forward) return true;
   if (Op<float>::spec.saves == Saves::nothing) return false;
-  return pass == Pass::backward || pass == Pass::double_backward || has_slope_from_result<Op>;
+  return !is_from_result(pass) || has_slope_from_result<Op>;
 }
 
 // Whether the arithmetic of a pass, not memory, bounds its speed. From a saved result the slope is cheap.
@@ -41,8 +55,7 @@ constexpr bool is_heavy(const Spec& spec, Pass pass) {
 template <template <class> class Op, Pass pass, class V>
 struct Step {
   static constexpr bool heavy = is_heavy(Op<V>::spec, pass);
-  static constexpr bool second = pass == Pass::double_backward || pass == Pass::double_backward_from_result;
-  using Value = std::conditional_t<second, Dual<V>, V>;
+  using Value = std::conditional_t<is_second(pass), Dual<V>, V>;
 
   Op<Value> op;
 
@@ -54,7 +67,7 @@ struct Step {
 
  private:
   ACT_FN Value slope(Value s) const {
-    if constexpr (pass == Pass::backward_from_result || pass == Pass::double_backward_from_result) {
+    if constexpr (is_from_result(pass)) {
       return op.slope_from_result(s);
     } else {
       return op.slope(s);

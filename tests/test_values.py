@@ -116,3 +116,8 @@ def test_more_than_2_to_the_31_elements():
     assert y.shape == (n,)
     assert y[-9:].eq(0).all()
     assert y[2**31 - 2 : 2**31 + 2].eq(0).all()
+    # Dense: one kernel call a thread.
+    places = torch.tensor([0, 2**31 - 1, 2**31, n - 1])
+    y[places] = torch.tensor([-3.0, 5.0, -7.0, 9.0], dtype=y.dtype)
+    torch.ops.act_ext.relu_(y)
+    assert y[places].tolist() == [0, 5, 0, 9]

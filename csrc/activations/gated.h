@@ -7,13 +7,12 @@
 
 namespace act_ext {
 
-// x sigmoid(z), z of the magnitude of x or larger where x is large.
-template <class V, class X>
-ACT_FN V logistic_gate(V x, X z) {
-  const auto s = logistic(z);
-  // Where the gate is 0 after any rounding, x must not outweigh it.
-  const V bounded = select(head(z) < V(-exp_limit<V>), copysign(V(1), x), x);
-  return s.times_top(bounded, s.denominator);
+// x sigmoid(z), given e^z for a z that is at most sigmoid_is_one.
+template <class V>
+ACT_FN V logistic_gate(V x, Exp<V> e) {
+  const V p = V(1) + e.q;
+  const Power<V> power(e.n);
+  return scale(x * (p / (V(1) + scale(p, power))), power);
 }
 
 // (1 + e)^2 = 1 + e (2 + e), with one rounding that counts.
@@ -34,7 +33,10 @@ template <class V>
 struct Silu {
   static constexpr Spec spec{
       .name = "silu", .params = "", .formula = "x * sigmoid(x)", .paper = "arXiv:1702.03118", .heavy = true};
-  ACT_FN V forward(V x) const { return logistic_gate(x, x); }
+  ACT_FN V forward(V x) const {
+    const V above = at_least(x, V(-exp_limit<V>));
+    return logistic_gate(above, exp_parts(at_most(above, V(sigmoid_is_one<V>))));
+  }
   ACT_FN V slope(V x) const { return logistic_gate_slope(x, x); }
 };
 
@@ -46,7 +48,13 @@ struct Swish {
                              .paper = "arXiv:1710.05941",
                              .heavy = true};
   V beta;
-  ACT_FN V forward(V x) const { return logistic_gate(x, product(beta, x)); }
+  ACT_FN V forward(V x) const {
+    const auto z = product(beta, x);
+    // Where the gate is 0 after any rounding, x must not outweigh it.
+    const V bounded = select(head(z) < V(-exp_limit<V>), copysign(V(1), x), x);
+    const auto s = logistic(z);
+    return s.times_top(bounded, s.denominator);
+  }
   ACT_FN V slope(V x) const {
     const auto z = product(beta, x);
     return logistic_gate_slope(z.hi, z);
@@ -60,7 +68,10 @@ struct QuickGelu {
                              .formula = "x * sigmoid(1.702 * x)",
                              .paper = "arXiv:1606.08415",
                              .heavy = true};
-  ACT_FN V forward(V x) const { return logistic_gate(x, argument(x)); }
+  ACT_FN V forward(V x) const {
+    const V above = at_least(x, V(-exp_limit<V> / 2));
+    return logistic_gate(above, exp_parts(argument(at_most(above, V(sigmoid_is_one<V>)))));
+  }
   ACT_FN V slope(V x) const {
     const auto z = argument(x);
     return logistic_gate_slope(z.hi, z);
@@ -96,27 +107,32 @@ struct GeluTanh {
                              .formula = "x * sigmoid(sqrt(8 / pi) * (x + 0.044715 * x**3))",
                              .paper = "arXiv:1606.08415",
                              .heavy = true};
-  ACT_FN V forward(V x) const { return logistic_gate(x, argument(x)); }
+  ACT_FN V forward(V x) const {
+    const V above = at_least(x, V(-limit));
+    return logistic_gate(above, exp_parts(argument(at_most(above, V(one)))));
+  }
   ACT_FN V slope(V x) const {
     // As logistic_gate_slope, with w = x dz/dx left as a product.
-    const V bounded = clamp(x, V(-exp_limit<V>), V(exp_limit<V>));
-    const V dz = fma(V(3 * cubic), bounded * bounded, V(linear));
-    const auto s = logistic(argument(x));
+    const V bounded = clamp(x, V(-limit), V(limit));
+    const V dz = fma(V(3 * cubic), bounded * bounded, V(linear + linear_rest));
+    const auto s = logistic(argument(bounded));
     return s.times_top(fma(bounded * s.other, dz, s.denominator), squared_denominator(s));
   }
 
  private:
+  // Below -limit the gate is 0 after any rounding, above `one` it is 1.
+  static constexpr double limit = is_single<V> ? 11.0 : 22.0, one = is_single<V> ? 5.3 : 7.5;
   // 0.5 (1 + tanh(u)) = sigmoid(2 u) with 2 u = linear x + cubic x^3, in two words.
-  static constexpr double linear = 0x1.9884533d43651p+0, linear_rest = -0x1.cbc0d30ebfd15p-54;
+  static constexpr double linear = 0x1.9884500000000p+0, linear_rest = 0x1.9ea1b284687e6p-23;
   static constexpr double cubic = 0x1.2444f2a4d8b4bp-4, cubic_rest = -0x1.3023b0e5fbc6ep-58;
   ACT_FN static Pair<V> argument(V x) {
-    const auto c1 = constant_pair<V>(linear, linear_rest);
     const auto c3 = constant_pair<V>(cubic, cubic_rest);
     const auto square = product(x, x);
-    const auto curved = product(c3, square.hi);
-    const auto total = sum(c1.hi, curved.hi);
-    const V rest = total.lo + (c1.lo + fma(c3.hi, square.lo, curved.lo));
-    return product(Pair<V>{total.hi, rest}, x);
+    const V curved = c3.hi * square.hi;
+    const V curved_rest = fma(c3.hi, square.lo, fma(c3.lo, square.hi, fma(c3.hi, square.hi, -curved)));
+    // The last bits of `linear` are 0, so that the difference is exact also where `curved` is the larger.
+    const V total = V(linear) + curved;
+    return product(Pair<V>{total, (curved - (total - V(linear))) + (curved_rest + V(linear_rest))}, x);
   }
 };
 
@@ -131,10 +147,13 @@ struct Mish {
   // coefficients change their order with the sign of x, and so is the slope's numerator, (1 + e) 4 x or its multiple
   // by e^2 added to m d.
   ACT_FN V forward(V x) const {
-    const auto s = logistic(x);
-    const auto [first, second] = ends(V(2), V(1), s);
-    const V d = fma(s.e, fma(s.e, second, V(2)), first);
-    return s.times_top(at_least(x, V(-exp_limit<V>)) * fma(s.e, second, first), d);
+    // With e = e^x: e (e + 2) / (e (e + 2) + 2).
+    const V above = at_least(x, V(-exp_limit<V>));
+    const Exp<V> parts = exp_parts(at_most(above, V(sigmoid_is_one<V>)));
+    const Power<V> power(parts.n);
+    const V e = scale(V(1) + parts.q, power);
+    const V other = e + V(2);
+    return scale(above * (fma(other, parts.q, other) / fma(e, other, V(2))), power);
   }
   ACT_FN V slope(V x) const {
     const auto s = logistic(x);

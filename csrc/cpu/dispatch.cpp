@@ -69,43 +69,56 @@ const Capability& chosen() {
   return capability;
 }
 
-// `count` elements of T, `stride` bytes apart, to or from contiguous memory.
+// A rectangle of elements of T: `steps` are the bytes from column to column and from row to row.
+struct Steps {
+  int64_t column, row;
+};
+
 template <class T>
-void gather(const char* from, int64_t stride, int64_t count, char* to) {
-  for (int64_t i = 0; i < count; ++i) std::memcpy(to + i * sizeof(T), from + i * stride, sizeof(T));
-}
-template <class T>
-void scatter(const char* from, int64_t count, char* to, int64_t stride) {
-  for (int64_t i = 0; i < count; ++i) std::memcpy(to + i * stride, from + i * sizeof(T), sizeof(T));
+void move(const char* from, Steps from_steps, char* to, Steps to_steps, int64_t columns, int64_t rows) {
+  const bool whole_rows = from_steps.column == sizeof(T) && to_steps.column == sizeof(T);
+  if (whole_rows && columns * sizeof(T) >= 32) {
+    for (int64_t row = 0; row < rows; ++row) {
+      std::memcpy(to + row * to_steps.row, from + row * from_steps.row, columns * sizeof(T));
+    }
+    return;
+  }
+  // The inner loop takes the longer side.
+  if (columns < rows) {
+    std::swap(columns, rows);
+    std::swap(from_steps.column, from_steps.row);
+    std::swap(to_steps.column, to_steps.row);
+  }
+  for (int64_t row = 0; row < rows; ++row, from += from_steps.row, to += to_steps.row) {
+    for (int64_t column = 0; column < columns; ++column) {
+      std::memcpy(to + column * to_steps.column, from + column * from_steps.column, sizeof(T));
+    }
+  }
 }
 
+// Tile by tile, through blocks of contiguous memory for the operands that are not contiguous themselves.
 template <class T>
 void run_buffered(Kernel kernel, int operands, char** data, const int64_t* strides, int64_t size0, int64_t size1,
                   const double* params) {
-  constexpr int64_t kBlock = 512;
-  alignas(64) char buffer[4][kBlock * sizeof(T)];
-  char* blocks[4] = {buffer[0], buffer[1], buffer[2], buffer[3]};
-  const int64_t *inner = strides, *outer = strides + operands;
-
-  // The block that is being filled holds the elements from (row, column) on; runs of one row move at a time.
-  const auto move_block = [&](int64_t row, int64_t column, int64_t count, int operand, bool out) {
-    for (int64_t done = 0; done < count;) {
-      const int64_t run = std::min(size0 - column, count - done);
-      char* element = data[operand] + row * outer[operand] + column * inner[operand];
-      char* slot = blocks[operand] + done * sizeof(T);
-      out ? scatter<T>(slot, run, element, inner[operand]) : gather<T>(element, inner[operand], run, slot);
-      done += run;
-      column = 0;
-      ++row;
+  constexpr int64_t kBlock = 512, size = sizeof(T);
+  alignas(64) char buffer[4][kBlock * size];
+  const int64_t width = std::min(size0, kBlock), height = kBlock / width;
+  for (int64_t row = 0; row < size1; row += height) {
+    for (int64_t column = 0; column < size0; column += width) {
+      const int64_t columns = std::min(width, size0 - column), rows = std::min(height, size1 - row);
+      const Steps packed{size, columns * size};
+      char *place[4], *block[4];
+      Steps steps[4];
+      for (int k = 0; k < operands; ++k) {
+        steps[k] = {strides[k], strides[operands + k]};
+        place[k] = data[k] + row * steps[k].row + column * steps[k].column;
+        const bool contiguous = steps[k].column == size && (rows == 1 || steps[k].row == packed.row);
+        block[k] = contiguous ? place[k] : buffer[k];
+        if (k > 0 && !contiguous) move<T>(place[k], steps[k], block[k], packed, columns, rows);
+      }
+      kernel(block, rows * columns, params);
+      if (block[0] != place[0]) move<T>(block[0], packed, place[0], steps[0], columns, rows);
     }
-  };
-
-  const int64_t total = size0 * size1;
-  for (int64_t start = 0; start < total; start += kBlock) {
-    const int64_t count = std::min(kBlock, total - start), row = start / size0, column = start % size0;
-    for (int k = 1; k < operands; ++k) move_block(row, column, count, k, false);
-    kernel(blocks, count, params);
-    move_block(row, column, count, 0, true);
   }
 }
 
@@ -124,9 +137,11 @@ void run_strided(Kernel kernel, Pass pass, Dtype dtype, char** data, const int64
                  int64_t size1, const double* params) {
   const int operands = count_inputs(pass) + 1;
   const int64_t size = item_size(dtype);
-  bool contiguous = true;
-  for (int k = 0; k < operands; ++k) contiguous = contiguous && strides[k] == size;
-  if (contiguous) {
+  // Rows long enough for a kernel call each, in place.
+  constexpr int64_t kLong = 64;
+  bool in_place = size0 >= kLong || size1 == 1;
+  for (int k = 0; k < operands; ++k) in_place = in_place && strides[k] == size;
+  if (in_place) {
     char* row[4];
     for (int64_t i = 0; i < size1; ++i) {
       for (int k = 0; k < operands; ++k) row[k] = data[k] + i * strides[operands + k];

@@ -7,6 +7,7 @@
 // no function compiled for one set can be linked into another's path.
 #pragma once
 
+#include <ATen/cpu/vec/functional.h>
 #include <ATen/cpu/vec/vec.h>
 
 #include "../math/basic.h"
@@ -40,6 +41,13 @@ struct Vec {
   Register<T> low, high;
 
   Vec() = default;
+  // By members: the copy that the compiler makes of a struct in a struct goes through memory.
+  ACT_FN Vec(const Vec& other) : low(other.low), high(other.high) {}
+  ACT_FN Vec& operator=(const Vec& other) {
+    low = other.low;
+    high = other.high;
+    return *this;
+  }
   ACT_FN Vec(Register<T> first, Register<T> second) : low(first), high(second) {}
   ACT_FN explicit Vec(double constant) : low(Vectorized<T>(static_cast<T>(constant))), high(low) {}
 };
@@ -131,10 +139,25 @@ ACT_FN Register<T> signed_as(Register<T> magnitude, Register<T> sign) {
 // 2^n for a whole n of a normal 2^n: adding `shift` puts n + bias in the low bits, from where it moves up.
 template <class T>
 ACT_FN Register<T> power_of_two(Register<T> n) {
-  using Int = std::conditional_t<sizeof(T) == 4, int32_t, int64_t>;
   const Vectorized<T> shift(sizeof(T) == 4 ? 12582912.0 + 127 : 6755399441055744.0 + 1023);
-  const auto bits = at::vec::cast<Int, T>(Vectorized<T>(n) + shift);
-  return at::vec::cast<T, Int>(bits << Vectorized<Int>(sizeof(T) == 4 ? 23 : 52));
+  const Register<T> bits = Vectorized<T>(n) + shift;
+#if defined(CPU_CAPABILITY_AVX512)
+  if constexpr (sizeof(T) == 4) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(bits), 23));
+  } else {
+    return _mm512_castsi512_pd(_mm512_slli_epi64(_mm512_castpd_si512(bits), 52));
+  }
+#elif defined(CPU_CAPABILITY_AVX2)
+  if constexpr (sizeof(T) == 4) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(bits), 23));
+  } else {
+    return _mm256_castsi256_pd(_mm256_slli_epi64(_mm256_castpd_si256(bits), 52));
+  }
+#else
+  using Int = std::conditional_t<sizeof(T) == 4, int32_t, int64_t>;
+  const auto moved = at::vec::cast<Int, T>(bits) << Vectorized<Int>(sizeof(T) == 4 ? 23 : 52);
+  return at::vec::cast<T, Int>(moved);
+#endif
 }
 
 template <class T>
@@ -240,7 +263,7 @@ struct Memory {
 // Low precision is rounded once, to nearest even, at the store.
 #if defined(CPU_CAPABILITY_AVX512) || defined(CPU_CAPABILITY_AVX2)
 
-// Integer operations on the bits of a register of floats.
+// Integer operations on the bits of a register of floats, and the conversions of half a register.
 #if defined(CPU_CAPABILITY_AVX512)
 using Bits = __m512i;
 ACT_FN Bits bits_of(__m512 x) { return _mm512_castps_si512(x); }
@@ -251,22 +274,28 @@ ACT_FN Bits filled(int x) { return _mm512_set1_epi32(x); }
 ACT_FN Bits up_16(Bits x) { return _mm512_slli_epi32(x, 16); }
 ACT_FN Bits down_16(Bits x) { return _mm512_srli_epi32(x, 16); }
 ACT_FN Bits add(Bits a, Bits b) { return _mm512_add_epi32(a, b); }
-ACT_FN bool any_nan(__m512 a, __m512 b) { return _mm512_cmp_ps_mask(a, b, _CMP_UNORD_Q) != 0; }
-ACT_FN Bits ones_where_nan(__m512 x, Bits otherwise) {
-  return _mm512_mask_mov_epi32(otherwise, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), filled(-1));
+ACT_FN Bits rounded_at_16(Bits x) {
+  return _mm512_mask_add_epi32(add(x, filled(0x7FFF)), _mm512_test_epi32_mask(x, filled(0x10000)), x, filled(0x8000));
+}
+ACT_FN __m512 from_half(const void* from) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)from)); }
+ACT_FN void to_half(__m512 x, void* to) {
+  _mm256_storeu_si256((__m256i*)to, _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 }
 #else
 using Bits = __m256i;
 ACT_FN Bits bits_of(__m256 x) { return _mm256_castps_si256(x); }
 ACT_FN __m256 float_of(Bits x) { return _mm256_castsi256_ps(x); }
-ACT_FN Bits load_bits(const void* from) { return _mm256_loadu_si256(static_cast<const __m256i*>(from)); }
-ACT_FN void store_bits(Bits x, void* to) { _mm256_storeu_si256(static_cast<__m256i*>(to), x); }
+ACT_FN Bits load_bits(const void* from) { return _mm256_loadu_si256((const __m256i*)from); }
+ACT_FN void store_bits(Bits x, void* to) { _mm256_storeu_si256((__m256i*)to, x); }
 ACT_FN Bits filled(int x) { return _mm256_set1_epi32(x); }
 ACT_FN Bits up_16(Bits x) { return _mm256_slli_epi32(x, 16); }
 ACT_FN Bits down_16(Bits x) { return _mm256_srli_epi32(x, 16); }
 ACT_FN Bits add(Bits a, Bits b) { return _mm256_add_epi32(a, b); }
-ACT_FN bool any_nan(__m256 a, __m256 b) { return _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_UNORD_Q)) != 0; }
-ACT_FN Bits ones_where_nan(__m256 x, Bits otherwise) { return otherwise | bits_of(_mm256_cmp_ps(x, x, _CMP_UNORD_Q)); }
+ACT_FN Bits rounded_at_16(Bits x) { return add(add(x, down_16(x) & filled(1)), filled(0x7FFF)); }
+ACT_FN __m256 from_half(const void* from) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)from)); }
+ACT_FN void to_half(__m256 x, void* to) {
+  _mm_storeu_si128((__m128i*)to, _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
 #endif
 
 // A register of bfloat16 splits into its even and its odd elements, which are floats but for a shift and a mask. An
@@ -279,54 +308,48 @@ struct Memory<c10::BFloat16> {
     const Bits both = load_bits(from);
     return {float_of(up_16(both)), float_of(both & upper_half())};
   }
+  // Rounding cannot carry a NaN's bits into an infinity: the lower half of a NaN that comes from bfloat16 inputs, from
+  // an invalid operation or from a parameter (`checked` in torch/op.h) is 0.
   ACT_FN static void store(V v, c10::BFloat16* to) {
-    Bits even = rounded(v.low), odd = rounded(v.high);
-    if (any_nan(v.low, v.high)) [[unlikely]] {
-      // Rounding may carry a NaN's bits into an infinity.
-      even = ones_where_nan(v.low, even);
-      odd = ones_where_nan(v.high, odd);
-    }
+    const Bits even = rounded_at_16(bits_of(v.low)), odd = rounded_at_16(bits_of(v.high));
     store_bits(down_16(even) | (odd & upper_half()), to);
   }
 
  private:
   ACT_FN static Bits upper_half() { return filled(static_cast<int>(0xFFFF0000u)); }
-  // To nearest even in the upper sixteen bits; the lower are left as they come.
-  ACT_FN static Bits rounded(Register<float> x) {
-    const Bits bits = bits_of(x);
-    return add(add(bits, down_16(bits) & filled(1)), filled(0x7FFF));
-  }
 };
-
-#else
-
-template <>
-struct Memory<c10::BFloat16> {
-  using V = Vec<float>;
-  static constexpr int64_t size = Vectorized<c10::BFloat16>::size();
-  ACT_FN static V load(const c10::BFloat16* from) {
-    const auto [low, high] = at::vec::convert_bfloat16_float(Vectorized<c10::BFloat16>::loadu(from));
-    return {low, high};
-  }
-  ACT_FN static void store(V v, c10::BFloat16* to) {
-    at::vec::convert_float_bfloat16(Vectorized<float>(v.low), Vectorized<float>(v.high)).store(to);
-  }
-};
-
-#endif
 
 template <>
 struct Memory<c10::Half> {
   using V = Vec<float>;
   static constexpr int64_t size = Vectorized<c10::Half>::size();
-  ACT_FN static V load(const c10::Half* from) {
-    const auto [low, high] = at::vec::convert_half_float(Vectorized<c10::Half>::loadu(from));
-    return {low, high};
-  }
+  ACT_FN static V load(const c10::Half* from) { return {from_half(from), from_half(from + size / 2)}; }
   ACT_FN static void store(V v, c10::Half* to) {
-    at::vec::convert_float_half(Vectorized<float>(v.low), Vectorized<float>(v.high)).store(to);
+    to_half(v.low, to);
+    to_half(v.high, to + size / 2);
   }
 };
+
+#else
+
+template <class S>
+struct LowPrecision {
+  using V = Vec<float>;
+  static constexpr int64_t size = Vectorized<S>::size();
+  ACT_FN static V load(const S* from) {
+    const auto [low, high] = at::vec::convert_to_float<S>(Vectorized<S>::loadu(from));
+    return {low, high};
+  }
+  ACT_FN static void store(V v, S* to) {
+    at::vec::convert_from_float<S>(Vectorized<float>(v.low), Vectorized<float>(v.high)).store(to);
+  }
+};
+template <>
+struct Memory<c10::BFloat16> : LowPrecision<c10::BFloat16> {};
+template <>
+struct Memory<c10::Half> : LowPrecision<c10::Half> {};
+
+#endif
 
 }  // namespace act_ext::CPU_CAPABILITY
 

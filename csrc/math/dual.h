@@ -87,10 +87,6 @@ ACT_FN Dual<V> minus_abs(Dual<V> a) {
 }
 
 template <class V>
-ACT_FN Dual<V> pow2(Dual<V> n) {
-  return {pow2(n.v), V(0)};
-}
-template <class V>
 ACT_FN Dual<V> nearest(Dual<V> x, double factor) {
   return {nearest(x.v, factor), V(0)};
 }

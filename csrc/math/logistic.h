@@ -44,21 +44,28 @@ ACT_FN auto logistic(X z) {
       negative, small, e.q, power, V(1) + small, select(negative, V(1), small), power_where(negative, power)};
 }
 
-// e^z / (1 + e^z) with the power applied last; z a V or a Pair. Above the upper bound the result is 1.
+// From here on 1 + e^-z is 1 after rounding, also times a few hundred.
+template <class V>
+inline constexpr double sigmoid_is_one = is_single<V> ? 20.0 : 40.0;
+
+// e^z / (1 + e^z) with the power applied last; z a V or a Pair.
 template <class X>
 ACT_FN auto sigmoid(X z) {
   using V = decltype(head(z));
-  const Exp<V> e = exp_parts(clamped(z, V(-exp_limit<V>), V(is_single<V> ? 80.0 : 700.0)));
+  const Exp<V> e = exp_parts(clamped(z, V(-exp_limit<V>), V(sigmoid_is_one<V>)));
   const V p = V(1) + e.q;
   const Power<V> power(e.n);
   return scale(p / (V(1) + scale(p, power)), power);
 }
 
-// log(1 + e^-|z|) by log(1 + e) = 2 atanh(e / (2 + e)); the factor e of the result is applied last.
+// log(1 + e^u), given e^u for a u that is at most 0, by log(1 + e) = 2 atanh(e / (2 + e)); the factor e of the result is
+// applied last.
 template <class V>
-ACT_FN V log1p_power(Logistic<V> s) {
-  const V ratio = (V(1) + s.q) / (V(2) + s.e);
-  const V w = scale(ratio, s.power_of_e);
+ACT_FN V log1p_exp(Exp<V> e) {
+  const V p = V(1) + e.q;
+  const Power<V> power(e.n);
+  const V ratio = p / (V(2) + scale(p, power));
+  const V w = scale(ratio, power);
   const V z = w * w;
   // (2 atanh(w) / w - 2) / w^2 on 0 <= w <= 1/3, in z = w^2; error relative to the logarithm 2^-27.5, 2^-64.3.
   V tail(0);
@@ -69,7 +76,7 @@ ACT_FN V log1p_power(Logistic<V> s) {
                   0.18181822266448642149, 0.15384475248689960442, 0.1333643064850801804, 0.11719849292640602886,
                   0.10947297216461303463, 0.070871576170682229032, 0.16319645145912017835);
   }
-  return scale(ratio * fma(z, tail, V(2)), s.power_of_e);
+  return scale(ratio * fma(z, tail, V(2)), power);
 }
 
 // -m / (m + 2) with m = e^(-2|x|) - 1, the sign of x put back.

@@ -130,7 +130,8 @@ py::dict describe(const Op& op) {
   const auto passes = [&] {
     py::list names;
     for (int p = 1; p < kPasses; ++p) {
-      if (op.passes[p]) names.append(dispatcher_name(op, static_cast<Pass>(p)));
+      const bool constant = op.spec.saves == Saves::nothing && p == static_cast<int>(Pass::backward);
+      if (op.passes[p] || constant) names.append(dispatcher_name(op, static_cast<Pass>(p)));
     }
     return names;
   }();

@@ -29,10 +29,7 @@ void run_cuda(const Call& call, Pass pass, Dtype dtype, const at::Tensor& out, I
     check(launch(operands, call.params.data(), stream));
     return;
   }
-  at::TensorIteratorConfig config;
-  config.set_check_mem_overlap(true).resize_outputs(false).check_all_same_dtype(true).add_output(out);
-  for (const at::Tensor* input : inputs) config.add_const_input(*input);
-  const auto iterator = config.build();
+  const at::TensorIterator iterator = walk(out, inputs);
   TORCH_CHECK(iterator.ndim() <= cuda::kMaxDims, dispatcher_name(*call.op, pass), ": input must have at most ",
               cuda::kMaxDims, " dimensions that do not merge in memory, got ", iterator.ndim());
   operands.numel = iterator.numel();

@@ -34,9 +34,8 @@ void define(torch::Library& library, const Op& op) {
   for (int p = 1; p < kPasses; ++p) {
     const auto pass = static_cast<Pass>(p);
     if (!op.has(pass)) continue;
-    const bool from_result = pass == Pass::backward_from_result || pass == Pass::double_backward_from_result;
-    const std::string tensors = std::string(count_inputs(pass) == 3 ? "Tensor grad_grad_input, " : "") +
-                                "Tensor grad_output, Tensor " + (from_result ? "result" : saved);
+    const std::string tensors = std::string(is_second(pass) ? "Tensor grad_grad_input, " : "") +
+                                "Tensor grad_output, Tensor " + (is_from_result(pass) ? "result" : saved);
     def(dispatcher_name(op, pass) + "(" + arguments(tensors, op) + ") -> Tensor");
   }
 }

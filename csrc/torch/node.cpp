@@ -1,6 +1,7 @@
 #include "node.h"
 
 #include <ATen/ops/zeros_like.h>
+#include <torch/csrc/autograd/VariableTypeUtils.h>
 #include <torch/csrc/dynamo/compiled_autograd.h>
 
 #include <cctype>
@@ -17,7 +18,27 @@ namespace dynamo = torch::dynamo::autograd;
 
 namespace {
 
-bool is_from_result(Pass pass) { return pass == Pass::backward_from_result; }
+// Whether nobody but the kernel wants to see the call: no gradient or tangent is recorded, and no mode, transform or
+// profiler looks on.
+template <class... T>
+bool concerns_the_kernel_alone(const T&... tensors) {
+  if (at::GradMode::is_enabled() || at::hasCallbacks() || (torch::autograd::isFwGradDefined(tensors) || ...)) {
+    return false;
+  }
+  // What a backward op has no kernel for, or one that does nothing here.
+  constexpr auto ignored = c10::autograd_dispatch_keyset_with_ADInplaceOrView | c10::autocast_dispatch_keyset |
+                           c10::DispatchKeySet(c10::DispatchKey::BackendSelect);
+  const auto keys = c10::impl::computeDispatchKeySet((tensors.key_set() | ...), c10::DispatchKeySet(c10::DispatchKeySet::FULL) - ignored);
+  const auto first = keys.highestPriorityTypeId();
+  return first == c10::DispatchKey::CPU || first == c10::DispatchKey::CUDA;
+}
+
+// A backward pass. In plain training the way through the dispatcher, which costs more than a small kernel, is saved.
+template <class... T>
+Tensor run(const Call& call, Pass pass, const T&... tensors) {
+  if (concerns_the_kernel_alone(tensors...)) return pointwise(call, pass, {&tensors...});
+  return Handle::of(*call.op, pass).call(call.params, tensors...);
+}
 
 }  // namespace
 
@@ -32,22 +53,20 @@ variable_list derivatives(const Differentiated& what, const Tensor& grad, const 
     result[0] = op.spec.constant_slope == 0 ? at::zeros_like(grad) : grad;
     return result;
   }
-  const auto& p = call.params;
   if (pass == Pass::forward) {
     const Pass backward = from_result ? Pass::backward_from_result : Pass::backward;
-    if (needed[0]) result[0] = Handle::of(op, backward).call(p, grad, saved[0]);
+    if (needed[0]) result[0] = run(call, backward, grad, saved[0]);
     return result;
   }
-  if (pass == Pass::backward || pass == Pass::backward_from_result) {
+  if (!is_second(pass)) {
     const Pass second = is_from_result(pass) ? Pass::double_backward_from_result : Pass::double_backward;
-    if (needed[0]) result[0] = Handle::of(op, pass).call(p, grad, saved[1]);
-    if (needed[1]) result[1] = Handle::of(op, second).call(p, grad, saved[0], saved[1]);
+    if (needed[0]) result[0] = run(call, pass, grad, saved[1]);
+    if (needed[1]) result[1] = run(call, second, grad, saved[0], saved[1]);
     return result;
   }
   // h g f''(s) is linear in h and g.
-  const Handle& second = Handle::of(op, pass);
-  if (needed[0]) result[0] = second.call(p, grad, saved[1], saved[2]);
-  if (needed[1]) result[1] = second.call(p, saved[0], grad, saved[2]);
+  if (needed[0]) result[0] = run(call, pass, grad, saved[1], saved[2]);
+  if (needed[1]) result[1] = run(call, pass, saved[0], grad, saved[2]);
   TORCH_CHECK_NOT_IMPLEMENTED(!needed[2], op.spec.name, ": the third derivative is not implemented");
   return result;
 }
@@ -60,8 +79,7 @@ std::string PointwiseNode::name() const {
     upper = c == '_';
   }
   for (int order = count_inputs(what_.pass); order > 0; --order) name += "Backward";
-  const bool from_result =
-      what_.from_result || what_.pass == Pass::backward_from_result || what_.pass == Pass::double_backward_from_result;
+  const bool from_result = what_.from_result || is_from_result(what_.pass);
   return "ActExt" + name + (from_result ? "FromResult0" : "0");
 }
 

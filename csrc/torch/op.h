@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 
+#include <limits>
 #include <string>
 
 #include "../registry.h"
@@ -18,9 +19,12 @@ struct Call {
 
 void throw_invalid(const Op& op, const char* reason);
 
+// A NaN without its payload, which the kernels' rounding to bfloat16 relies on.
+inline double canonical(double param) { return param == param ? param : std::numeric_limits<double>::quiet_NaN(); }
+
 template <class... P>
 Call checked(const Op& op, P... params) {
-  Call call{&op, {params...}};
+  Call call{&op, {canonical(params)...}};
   if (op.spec.invalid != nullptr) {
     if (const char* reason = op.spec.invalid(call.params.data())) throw_invalid(op, reason);
   }

@@ -125,10 +125,7 @@ void run_cpu(const Call& call, Pass pass, Dtype dtype, const at::Tensor& out, In
     });
     return;
   }
-  at::TensorIteratorConfig config;
-  config.set_check_mem_overlap(true).resize_outputs(false).check_all_same_dtype(true).add_output(out);
-  for (const at::Tensor* input : inputs) config.add_const_input(*input);
-  auto iterator = config.build();
+  at::TensorIterator iterator = walk(out, inputs);
   iterator.for_each([&](char** data, const int64_t* strides, int64_t size0,
                         int64_t size1) { cpu::run_strided(kernel, pass, dtype, data, strides, size0, size1, params); },
                     grain);
@@ -144,6 +141,13 @@ void run(const Call& call, Pass pass, Dtype dtype, const at::Tensor& out, Inputs
 }
 
 }  // namespace
+
+at::TensorIterator walk(const at::Tensor& out, Inputs inputs) {
+  at::TensorIteratorConfig config;
+  config.set_check_mem_overlap(true).resize_outputs(false).check_all_same_dtype(true).add_output(out);
+  for (const at::Tensor* input : inputs) config.add_const_input(*input);
+  return config.build();
+}
 
 at::Tensor pointwise(const Call& call, Pass pass, Inputs inputs) {
   const Dtype dtype = check_inputs(call, pass, inputs);
