@@ -27,8 +27,8 @@ from benchmarks.timing import interleaved
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
 SIZES = {"1": 1, "32Ki": 1 << 15, "1Mi": 1 << 20, "16Mi": 1 << 24}
-QUICK = {"dtypes": ["float32", "bfloat16"], "sizes": ["32Ki", "1Mi"], "rounds": 9, "round_seconds": 0.003}
-FULL = {"dtypes": list(DTYPES), "sizes": list(SIZES), "rounds": 15, "round_seconds": 0.006}
+QUICK = {"dtypes": ["float32", "bfloat16"], "sizes": ["32Ki", "1Mi"], "rounds": 9, "round_seconds": 0.008}
+FULL = {"dtypes": list(DTYPES), "sizes": list(SIZES), "rounds": 15, "round_seconds": 0.01}
 
 
 @dataclass

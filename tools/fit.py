@@ -72,7 +72,7 @@ def expm1_tail(r: mpf) -> mpf:
 
 def atanh_tail(z: mpf) -> mpf:
     w = sqrt(z)
-    return (log((1 + w) / (1 - w)) - 2 * w) / w**3 if z > mpf(10) ** -25 else mpf(2) / 3
+    return (log((2 + w) / (2 - w)) - w) / w**3 if z > mpf(10) ** -25 else mpf(1) / 12
 
 
 def tanh_defect(z: mpf) -> mpf:
@@ -89,7 +89,7 @@ TINY = mpf(10) ** -9
 # Name: function, interval, degrees for float and double, weight that makes the error relative to what is computed.
 APPROXIMATIONS = {
     "expm1_tail": (expm1_tail, -REDUCED, REDUCED, [(4, 0), (9, 0)], lambda r: max(abs(r), TINY)),
-    "log1p_power": (atanh_tail, mpf(0), mpf(1) / 9 * mpf("1.0001"), [(3, 0), (10, 0)], lambda z: z / 2 + mpf(1) / 1000),
+    "log1p_exp": (atanh_tail, mpf(0), mpf(4) / 9 * mpf("1.0001"), [(3, 0), (10, 0)], lambda z: z + mpf(1) / 125),
     "tanh_defect": (tanh_defect, mpf(0), mpf(1), [(7, 0), (15, 0)], lambda z: 1 / tanh_defect(z)),
     "mills (float)": (mills, mpf(0), mpf("14.5"), [(4, 5)], lambda a: 1 / mills(a)),
     "mills (double)": (mills, mpf(0), mpf("38.7"), [(10, 11)], lambda a: 1 / mills(a)),

@@ -21,8 +21,10 @@ template <class V>
 struct Logsigmoid {
   static constexpr Spec spec{
       .name = "logsigmoid", .params = "", .formula = "-logaddexp(zeros_like(x), -x)", .paper = "", .heavy = true};
-  ACT_FN V forward(V x) const { return at_most(x, V(0)) - log1p_exp(exp_parts(folded(x))); }
-  ACT_FN V slope(V x) const { return sigmoid(-x); }
+  ACT_FN V forward(V x) const {
+    return at_most(x, V(0)) - log1p_exp(exp_ratio(at_least(minus_abs(x), V(-exp_zero<V>))));
+  }
+  ACT_FN V slope(V x) const { return sigmoid_of_minus(x); }
 };
 
 template <class V>
@@ -86,11 +88,11 @@ struct Softplus {
   ACT_FN V forward(V x) const {
     const V z = beta * x;
     // -|z|, bounded by way of x.
-    const auto below = product(minus_abs(beta), at_most(abs(x), V(exp_limit<V>) / abs(beta)));
+    const auto below = product(minus_abs(beta), at_most(abs(x), V(exp_zero<V>) / abs(beta)));
     // 1 / beta in two words, by halves: it is finite wherever the result is.
     const V inverse = V(0.5) / beta;
     const V rest = fma(-inverse, beta, V(0.5)) / beta;
-    const V twice = V(2) * log1p_exp(exp_parts(below));
+    const V twice = V(2) * log1p_exp(exp_ratio(below));
     const V curve = fma(twice, inverse, fma(twice, rest, select(z > V(0), x, V(0))));
     return select(z > threshold, x, curve);
   }

@@ -136,26 +136,24 @@ ACT_FN Register<T> signed_as(Register<T> magnitude, Register<T> sign) {
 
 #endif
 
-// 2^n for a whole n of a normal 2^n: adding `shift` puts n + bias in the low bits, from where it moves up.
+// The bits moved up to where the exponent stands.
 template <class T>
-ACT_FN Register<T> power_of_two(Register<T> n) {
-  const Vectorized<T> shift(sizeof(T) == 4 ? 12582912.0 + 127 : 6755399441055744.0 + 1023);
-  const Register<T> bits = Vectorized<T>(n) + shift;
+ACT_FN Register<T> moved_to_exponent(Register<T> x) {
 #if defined(CPU_CAPABILITY_AVX512)
   if constexpr (sizeof(T) == 4) {
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(bits), 23));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(x), 23));
   } else {
-    return _mm512_castsi512_pd(_mm512_slli_epi64(_mm512_castpd_si512(bits), 52));
+    return _mm512_castsi512_pd(_mm512_slli_epi64(_mm512_castpd_si512(x), 52));
   }
 #elif defined(CPU_CAPABILITY_AVX2)
   if constexpr (sizeof(T) == 4) {
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(bits), 23));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(x), 23));
   } else {
-    return _mm256_castsi256_pd(_mm256_slli_epi64(_mm256_castpd_si256(bits), 52));
+    return _mm256_castsi256_pd(_mm256_slli_epi64(_mm256_castpd_si256(x), 52));
   }
 #else
   using Int = std::conditional_t<sizeof(T) == 4, int32_t, int64_t>;
-  const auto moved = at::vec::cast<Int, T>(bits) << Vectorized<Int>(sizeof(T) == 4 ? 23 : 52);
+  const auto moved = at::vec::cast<Int, T>(x) << Vectorized<Int>(sizeof(T) == 4 ? 23 : 52);
   return at::vec::cast<T, Int>(moved);
 #endif
 }
@@ -243,8 +241,8 @@ ACT_FN Vec<T> at_most(Vec<T> x, Vec<T> most) {
           at::vec::clamp_max(Vectorized<T>(x.high), Vectorized<T>(most.high))};
 }
 template <class T>
-ACT_FN Vec<T> pow2(Vec<T> n) {
-  return {power_of_two<T>(n.low), power_of_two<T>(n.high)};
+ACT_FN Vec<T> to_exponent(Vec<T> a) {
+  return {moved_to_exponent<T>(a.low), moved_to_exponent<T>(a.high)};
 }
 
 // `size` elements of memory, two registers of them or one of sixteen-bit elements, as the Vec that computes with them.

@@ -1,6 +1,6 @@
 // The vocabulary in which the approximations and activations are written, generic over V. Each V (cpu/vec.h,
 // math/scalar.h, math/dual.h) brings: arithmetic, comparisons giving its mask, select, fma, abs, copysign,
-// minus_abs, at_least, at_most, pow2.
+// minus_abs, at_least, at_most, to_exponent.
 #pragma once
 
 #include <type_traits>
@@ -30,11 +30,24 @@ ACT_FN V horner(V x, double c, C... rest) {
   return fma(horner(x, rest...), x, V(c));
 }
 
-// The whole number nearest to x factor, for |x factor| < 2^21: adding 1.5 * 2^23 (2^52) rounds.
+// 1.5 * 2^23 (2^52): adding it rounds a number below 2^21 in magnitude to a whole one, which then stands in the low
+// bits.
+template <class V>
+inline constexpr double rounding_shift = is_single<V> ? 12582912.0 : 6755399441055744.0;
+template <class V>
+inline constexpr int exponent_bias = is_single<V> ? 127 : 1023;
+
+// The whole number nearest to x factor, for |x factor| < 2^21.
 template <class V>
 ACT_FN V nearest(V x, double factor) {
-  const V shift(is_single<V> ? 12582912.0 : 6755399441055744.0);
+  const V shift(rounding_shift<V>);
   return fma(x, V(factor), shift) - shift;
+}
+
+// 2^n for a whole n of a normal 2^n. to_exponent moves the low bits up to where the exponent stands.
+template <class V>
+ACT_FN V pow2(V n) {
+  return to_exponent(n + V(rounding_shift<V> + exponent_bias<V>));
 }
 
 // 2^n for a whole n, to be applied with one rounding however small the product: in two halves, each a normal number.

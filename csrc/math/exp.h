@@ -58,14 +58,44 @@ ACT_FN V corrected(V r, Pair<V> x) {
   return r + x.lo;
 }
 
+// q = e^(x - n ln2) - 1 for the whole n nearest to x / ln2, given as minus_n; x a V or a Pair.
+template <class V, class X>
+ACT_FN V reduced_expm1(X x, V minus_n) {
+  const auto ln2 = constant_pair<V>(ln2_hi, ln2_lo);
+  const V r = corrected(fma(minus_n, ln2.lo, fma(minus_n, ln2.hi, head(x))), x);
+  return fma(r * r, expm1_tail(r), r);
+}
+
 // For |x| <= exp_limit, or NaN; x a V or a Pair.
 template <class X>
 ACT_FN auto exp_parts(X x) {
   using V = decltype(head(x));
   const V n = nearest(head(x), log2_e);
-  const auto ln2 = constant_pair<V>(-ln2_hi, -ln2_lo);
-  const V r = corrected(fma(n, ln2.lo, fma(n, ln2.hi, head(x))), x);
-  return Exp<V>{fma(r * r, expm1_tail(r), r), n};
+  return Exp<V>{reduced_expm1(x, -n), n};
+}
+
+// e^x as top / bottom, a normal number and a normal power of 2 also where e^x is subnormal or overflows: their sum is
+// the denominator of logistic functions, whose quotients are rounded once.
+template <class V>
+struct ExpRatio {
+  V top, bottom;
+};
+
+// Below -exp_zero e^x is 0 after rounding.
+template <class V>
+inline constexpr double exp_zero = is_single<V> ? 104.0 : 745.2;
+
+// For x between -exp_zero and 70 (kSide 1), or -70 and exp_zero (kSide -1), or NaN; x a V or a Pair.
+template <int kSide = 1, class X>
+ACT_FN auto exp_ratio(X x) {
+  using V = decltype(head(x));
+  // 2^-k brings both into range.
+  constexpr int k = kSide * (is_single<V> ? 24 : 54);
+  constexpr double power = static_cast<double>(std::int64_t{1} << (k * kSide));
+  const V unit(kSide > 0 ? 1 / power : power), shift(rounding_shift<V> + exponent_bias<V> - k);
+  const V shifted = fma(head(x), V(-log2_e), shift);
+  const V q = reduced_expm1(x, shifted - shift);
+  return ExpRatio<V>{fma(q, unit, unit), to_exponent(shifted)};
 }
 
 // x with its leading word brought into [low, high], without the correction where that changed it.

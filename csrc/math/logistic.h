@@ -48,35 +48,38 @@ ACT_FN auto logistic(X z) {
 template <class V>
 inline constexpr double sigmoid_is_one = is_single<V> ? 20.0 : 40.0;
 
-// e^z / (1 + e^z) with the power applied last; z a V or a Pair.
+// e^z / (1 + e^z); z a V or a Pair.
 template <class X>
 ACT_FN auto sigmoid(X z) {
   using V = decltype(head(z));
-  const Exp<V> e = exp_parts(clamped(z, V(-exp_limit<V>), V(sigmoid_is_one<V>)));
-  const V p = V(1) + e.q;
-  const Power<V> power(e.n);
-  return scale(p / (V(1) + scale(p, power)), power);
+  const ExpRatio<V> e = exp_ratio(clamped(z, V(-exp_zero<V>), V(sigmoid_is_one<V>)));
+  return e.top / (e.bottom + e.top);
 }
 
-// log(1 + e^u), given e^u for a u that is at most 0, by log(1 + e) = 2 atanh(e / (2 + e)); the factor e of the result is
-// applied last.
+// The same of -z: 1 / (1 + e^z).
 template <class V>
-ACT_FN V log1p_exp(Exp<V> e) {
-  const V p = V(1) + e.q;
-  const Power<V> power(e.n);
-  const V ratio = p / (V(2) + scale(p, power));
-  const V w = scale(ratio, power);
+ACT_FN V sigmoid_of_minus(V z) {
+  const ExpRatio<V> e = exp_ratio<-1>(clamp(z, V(-sigmoid_is_one<V>), V(exp_zero<V>)));
+  return e.bottom / (e.bottom + e.top);
+}
+
+// log(1 + e^u), given e^u for a u that is at most 0, by 2 atanh(w / 2) with w = 2 e^u / (2 + e^u).
+template <class V>
+ACT_FN V log1p_exp(ExpRatio<V> e) {
+  const V w = (e.top + e.top) / fma(V(2), e.bottom, e.top);
   const V z = w * w;
-  // (2 atanh(w) / w - 2) / w^2 on 0 <= w <= 1/3, in z = w^2; error relative to the logarithm 2^-27.5, 2^-64.3.
+  // (2 atanh(w / 2) / w - 1) / w^2 on 0 <= w <= 2/3, in z = w^2; error relative to the logarithm 2^-27.5, 2^-64.3.
   V tail(0);
   if constexpr (is_single<V>) {
-    tail = horner(z, 0.66666438627915798185, 0.40020509647630381296, 0.2801586130537176203, 0.27951338542906071836);
+    tail =
+        horner(z, 0.083333048267552074031, 0.012506409492475916649, 0.0021887382751614043175, 0.0005459256291116779465);
   } else {
-    tail = horner(z, 0.6666666666666667101, 0.39999999999996620768, 0.28571428572160673229, 0.22222222149081383672,
-                  0.18181822266448642149, 0.15384475248689960442, 0.1333643064850801804, 0.11719849292640602886,
-                  0.10947297216461303463, 0.070871576170682229032, 0.16319645145912017835);
+    tail =
+        horner(z, 0.083333333333333338763, 0.012499999999998943985, 0.0022321428572000503849, 0.00043402777634932400654,
+               0.000088778429034249840531, 0.000018779877021675291821, 4.0699555987636701056e-6,
+               8.9415366880246242141e-7, 2.0880289676488255682e-7, 3.3794424723175715614e-8, 1.9454439043674542534e-8);
   }
-  return scale(ratio * fma(z, tail, V(2)), power);
+  return fma(w * z, tail, w);
 }
 
 // -m / (m + 2) with m = e^(-2|x|) - 1, the sign of x put back.
