@@ -39,9 +39,12 @@ DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 SPECS: list[dict[str, Any]] = C.specs()
 
 
-def _fake_like_last(*args: Any, **kwargs: Any) -> torch.Tensor:
-    """Outputs are laid out as the last tensor argument: the input, or what backward saved."""
-    *others, model = [arg for arg in (*args, *kwargs.values()) if isinstance(arg, torch.Tensor)]
+def _like(model: torch.Tensor) -> torch.Tensor:
+    return torch.neg(model)  # any pointwise op: its own fake kernel knows the strides that TensorIterator gives
+
+
+def _check_alike(*tensors: torch.Tensor) -> None:
+    *others, model = tensors
     if model.dtype not in DTYPES:
         raise NotImplementedError(f"act_ext: input must be of one of the dtypes {DTYPES}, got {model.dtype}")
     for other in others:
@@ -49,7 +52,13 @@ def _fake_like_last(*args: Any, **kwargs: Any) -> torch.Tensor:
             given, expected = getattr(other, what), getattr(model, what)
             if given != expected:
                 raise RuntimeError(f"act_ext: all tensors must have the {what} of the last ({expected}), got {given}")
-    return torch.neg(model)  # any pointwise op: its own fake kernel knows the strides that TensorIterator gives
+
+
+def _fake_like_last(*args: Any, **kwargs: Any) -> torch.Tensor:
+    """Outputs are laid out as the last tensor argument: the input, or what backward saved."""
+    tensors = [arg for arg in (*args, *kwargs.values()) if isinstance(arg, torch.Tensor)]
+    _check_alike(*tensors)
+    return _like(tensors[-1])
 
 
 def _fake_in_place(*args: Any, **kwargs: Any) -> torch.Tensor:
@@ -65,21 +74,35 @@ def _fake_out(*args: Any, out: torch.Tensor, **kwargs: Any) -> torch.Tensor:
     return out
 
 
+def _halves(input: torch.Tensor, dim: int = -1, gate_first: bool = True, interleaved: bool = False) -> Any:
+    """The gate and the other half of a gated unit's packed input, as views."""
+    if input.dim() == 0:
+        raise RuntimeError("act_ext: input must have at least one dimension, got a 0-dim tensor")
+    size = input.size(dim)
+    if size % 2 != 0:
+        raise RuntimeError(f"act_ext: input must have an even size in dimension {dim}, got {size}")
+    if interleaved:
+        first, second = (torch.ops.aten.slice.Tensor(input, dim, start, size, 2) for start in (0, 1))
+    else:
+        first, second = input.narrow(dim, 0, size // 2), input.narrow(dim, size // 2, size // 2)
+    return (first, second) if gate_first else (second, first)
+
+
+def _batch_first(info: Any, arg: Any, dim: int | None) -> Any:
+    """A tensor argument with its batch dimension in front; anything else as it is."""
+    if not isinstance(arg, torch.Tensor):
+        return arg
+    return arg.unsqueeze(0).expand(info.batch_size, *arg.shape) if dim is None else arg.movedim(dim, 0)
+
+
 def _batched(op: Any) -> Any:
     """The vmap rule of an elementwise op: the batch dimension of every tensor goes first, and the op runs once."""
 
     def rule(info: Any, in_dims: tuple[int | None, ...], *args: Any, **kwargs: Any) -> tuple[torch.Tensor, int | None]:
-        def align(arg: Any, dim: int | None) -> Any:
-            if not isinstance(arg, torch.Tensor):
-                return arg
-            if dim is None:
-                return arg.unsqueeze(0).expand(info.batch_size, *arg.shape)
-            return arg.movedim(dim, 0)
-
         batched = {dim for arg, dim in zip(args, in_dims, strict=True) if isinstance(arg, torch.Tensor)}
         if len(batched) == 1:  # all tensors agree, so nothing has to move
             return op(*args, **kwargs), batched.pop()
-        return op(*(align(arg, dim) for arg, dim in zip(args, in_dims, strict=True)), **kwargs), 0
+        return op(*(_batch_first(info, arg, dim) for arg, dim in zip(args, in_dims, strict=True)), **kwargs), 0
 
     return rule
 
@@ -96,9 +119,8 @@ def _overload(name: str) -> Any:
     return getattr(getattr(torch.ops.act_ext, base), overload or "default")
 
 
-def _register(spec: dict[str, Any]) -> None:
+def _register_pointwise(spec: dict[str, Any]) -> None:
     name = spec["name"]
-    C.register_autograd(name)
     for op in (name, *spec["backward_ops"]):
         torch.library.register_fake(f"act_ext::{op}", _fake_like_last)
         torch.library.register_vmap(f"act_ext::{op}", _batched(_overload(op)))
@@ -107,8 +129,69 @@ def _register(spec: dict[str, Any]) -> None:
     torch.library.register_fake(f"act_ext::{name}.out", _fake_out)
 
 
+# The gated units. `g` and `h` are the gradients of the forward pass's output and of the backward pass's.
+
+
+def _fake_unit_backward(g: torch.Tensor, gate: torch.Tensor, up: torch.Tensor, *params: float) -> Any:
+    _check_alike(g, gate, up)
+    return _like(gate), _like(up)
+
+
+def _fake_unit_double_backward(
+    h_gate: torch.Tensor, h_up: torch.Tensor, g: torch.Tensor, gate: torch.Tensor, up: torch.Tensor, *params: float
+) -> Any:
+    _check_alike(h_gate, h_up, g, gate, up)
+    return _like(g), _like(gate), _like(up)
+
+
+def _fake_packed(input: torch.Tensor, dim: int = -1, gate_first: bool = True, interleaved: bool = False, *_: Any) -> Any:
+    return _fake_like_last(*_halves(input, dim, gate_first, interleaved))
+
+
+def _fake_packed_backward(g: torch.Tensor, input: torch.Tensor, *how: Any) -> Any:
+    _check_alike(g, *_halves(input, *how[:3]))
+    return torch.empty_like(input)
+
+
+def _fake_packed_double_backward(h: torch.Tensor, g: torch.Tensor, input: torch.Tensor, *how: Any) -> Any:
+    _check_alike(h, input)
+    return _like(g), _fake_packed_backward(g, input, *how)
+
+
+def _batched_unit(op: Any, dim_index: int | None) -> Any:
+    """The vmap rule of a gated unit; dim_index: where in the arguments the packing dimension stands."""
+
+    def rule(info: Any, in_dims: tuple[int | None, ...], *args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        aligned = [_batch_first(info, arg, dim) for arg, dim in zip(args, in_dims, strict=True)]
+        if dim_index is not None:
+            if len(aligned) == dim_index:
+                aligned.append(kwargs.pop("dim", -1))
+            if aligned[dim_index] >= 0:
+                aligned[dim_index] += 1
+        result = op(*aligned, **kwargs)
+        return result, (0,) * len(result) if isinstance(result, tuple) else 0
+
+    return rule
+
+
+def _register_unit(spec: dict[str, Any]) -> None:
+    passes: dict[str, tuple[Any, int | None]] = {
+        "": (_fake_like_last, None),
+        "_backward": (_fake_unit_backward, None),
+        "_double_backward": (_fake_unit_double_backward, None),
+        "_packed": (_fake_packed, 1),
+        "_packed_backward": (_fake_packed_backward, 2),
+        "_packed_double_backward": (_fake_packed_double_backward, 3),
+    }
+    for suffix, (fake, dim_index) in passes.items():
+        op = spec["name"] + suffix
+        torch.library.register_fake(f"act_ext::{op}", fake)
+        torch.library.register_vmap(f"act_ext::{op}", _batched_unit(_overload(op), dim_index))
+
+
 for _spec in SPECS:
-    _register(_spec)
+    C.register_autograd(_spec["name"])
+    (_register_unit if _spec["arity"] == 2 else _register_pointwise)(_spec)
 
 
 def entry(name: str) -> Any:

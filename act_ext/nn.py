@@ -217,3 +217,108 @@ class Swish(_InPlace):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.swish(input, self.beta, self.inplace)
+
+
+# The gated units.
+
+
+class GLU(torch.nn.GLU):
+    """See :func:`act_ext.functional.glu`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.glu(input, self.dim)
+
+
+class _GatedFeedForward(torch.nn.Module):
+    """A feed-forward block: ``down_proj(unit(gate_proj(x), up_proj(x)))``, with the layers' names that Llama gave them.
+
+    Args:
+        in_features: the size of the input's last dimension.
+        hidden_features: that of the gate and of the other half.
+        out_features: that of the output; in_features where it is None.
+        bias: whether the three layers have one.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        hidden_features: int,
+        out_features: int | None = None,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        out_features = in_features if out_features is None else out_features
+        self.gate_proj = torch.nn.Linear(in_features, hidden_features, bias, device, dtype)
+        self.up_proj = torch.nn.Linear(in_features, hidden_features, bias, device, dtype)
+        self.down_proj = torch.nn.Linear(hidden_features, out_features, bias, device, dtype)
+
+    def unit(self, gate: Tensor, up: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def forward(self, input: Tensor) -> Tensor:
+        return self.down_proj(self.unit(self.gate_proj(input), self.up_proj(input)))
+
+
+class SiGLU(_GatedFeedForward):
+    __doc__ = f"{_GatedFeedForward.__doc__}\n    The unit is :func:`act_ext.functional.siglu`.\n    "
+
+    def unit(self, gate: Tensor, up: Tensor) -> Tensor:
+        return F.siglu(gate, up)
+
+
+class SwiGLU(_GatedFeedForward):
+    __doc__ = f"{_GatedFeedForward.__doc__}\n    The unit is :func:`act_ext.functional.swiglu`.\n    "
+
+    def unit(self, gate: Tensor, up: Tensor) -> Tensor:
+        return F.swiglu(gate, up)
+
+
+class GEGLU(_GatedFeedForward):
+    __doc__ = f"{_GatedFeedForward.__doc__}\n    The unit is :func:`act_ext.functional.geglu`.\n    "
+
+    def unit(self, gate: Tensor, up: Tensor) -> Tensor:
+        return F.geglu(gate, up)
+
+
+class GEGLUTanh(_GatedFeedForward):
+    __doc__ = f"{_GatedFeedForward.__doc__}\n    The unit is :func:`act_ext.functional.geglu_tanh`.\n    "
+
+    def unit(self, gate: Tensor, up: Tensor) -> Tensor:
+        return F.geglu_tanh(gate, up)
+
+
+class QuickGEGLU(_GatedFeedForward):
+    __doc__ = f"{_GatedFeedForward.__doc__}\n    The unit is :func:`act_ext.functional.quick_geglu`.\n    "
+
+    def unit(self, gate: Tensor, up: Tensor) -> Tensor:
+        return F.quick_geglu(gate, up)
+
+
+class ReGLU(_GatedFeedForward):
+    __doc__ = f"{_GatedFeedForward.__doc__}\n    The unit is :func:`act_ext.functional.reglu`.\n    "
+
+    def unit(self, gate: Tensor, up: Tensor) -> Tensor:
+        return F.reglu(gate, up)
+
+
+class SeGLU(_GatedFeedForward):
+    __doc__ = f"{_GatedFeedForward.__doc__}\n    The unit is :func:`act_ext.functional.seglu`.\n    "
+
+    def unit(self, gate: Tensor, up: Tensor) -> Tensor:
+        return F.seglu(gate, up)
+
+
+class BilinearGLU(_GatedFeedForward):
+    __doc__ = f"{_GatedFeedForward.__doc__}\n    The unit is :func:`act_ext.functional.bilinear_glu`.\n    "
+
+    def unit(self, gate: Tensor, up: Tensor) -> Tensor:
+        return F.bilinear_glu(gate, up)
+
+
+class SwiGLUClamped(_GatedFeedForward):
+    __doc__ = f"{_GatedFeedForward.__doc__}\n    The unit is :func:`act_ext.functional.swiglu_clamped`.\n    "
+
+    def unit(self, gate: Tensor, up: Tensor) -> Tensor:
+        return F.swiglu_clamped(gate, up)

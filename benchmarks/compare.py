@@ -22,6 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 import act_ext
+from act_ext._register import SPECS
 from benchmarks.natives import NATIVE, REQUIRED, TRANSCENDENTAL
 from benchmarks.timing import interleaved
 
@@ -29,6 +30,9 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 SIZES = {"1": 1, "32Ki": 1 << 15, "1Mi": 1 << 20, "16Mi": 1 << 24}
 QUICK = {"dtypes": ["float32", "bfloat16"], "sizes": ["32Ki", "1Mi"], "rounds": 9, "round_seconds": 0.008}
 FULL = {"dtypes": list(DTYPES), "sizes": list(SIZES), "rounds": 15, "round_seconds": 0.01}
+
+
+ARITY = {spec["name"]: spec["arity"] for spec in SPECS}
 
 
 @dataclass
@@ -47,28 +51,33 @@ class Row:
     compiled_ratio: float | None = None  # torch.compile of the native op against act_ext
 
 
-def forward_calls(name, x, compiled):
+def inputs_of(name, x):
+    """The op's tensors: x, and for a gated unit another one like it."""
+    return (x,) if ARITY[name] == 1 else (x, torch.randn_like(x))
+
+
+def forward_calls(name, inputs, compiled):
     kwargs = REQUIRED.get(name, {})
     native, ours = NATIVE[name], getattr(act_ext.functional, name)
-    calls = [lambda: native(x, **kwargs), lambda: ours(x, **kwargs)]
+    calls = [lambda: native(*inputs, **kwargs), lambda: ours(*inputs, **kwargs)]
     if compiled is not None:
-        calls.append(lambda: compiled(x, **kwargs))
+        calls.append(lambda: compiled(*inputs, **kwargs))
     return calls
 
 
-def backward_calls(name, x, compiled):
+def backward_calls(name, inputs, compiled):
     """Backward through autograd's engine, as training runs it; None where the native op has no gradient.
 
     The engine is called as torch.autograd.grad calls it, without the twenty microseconds of Python before that.
     """
-    x = x.detach().requires_grad_()
-    results = [call() for call in forward_calls(name, x, compiled)]
+    inputs = tuple(x.detach().requires_grad_() for x in inputs)
+    results = [call() for call in forward_calls(name, inputs, compiled)]
     if not results[0].requires_grad:
         return None
-    grad = torch.randn_like(x)
+    grad = torch.randn_like(inputs[0])
     run = torch.autograd.Variable._execution_engine.run_backward
     options = {"allow_unreachable": True, "accumulate_grad": False}
-    return [lambda y=y: run((y,), (grad,), True, False, (x,), **options) for y in results]
+    return [lambda y=y: run((y,), (grad,), True, False, inputs, **options) for y in results]
 
 
 def copy_bandwidth(x, settings, cuda):
@@ -90,21 +99,22 @@ def measure(options, console):
     settings = {"rounds": options.rounds, "round_seconds": options.round_seconds}
     todo = list(cases(options))
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    rows, inputs = [], {}
+    rows, prepared = [], {}
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("", total=len(todo))
         for size, dtype, name, direction in todo:
             progress.update(task, description=f"{name} {direction} {dtype} {size}")
-            if (size, dtype) not in inputs:
+            if (size, dtype) not in prepared:
                 torch.manual_seed(0)
                 x = torch.randn(SIZES[size], device=options.device).to(DTYPES[dtype])
-                inputs = {(size, dtype): (x, copy_bandwidth(x, settings, cuda))}
-            x, copy = inputs[size, dtype]
+                prepared = {(size, dtype): (x, copy_bandwidth(x, settings, cuda))}
+            x, copy = prepared[size, dtype]
             compiled = torch.compile(NATIVE[name], dynamic=False) if options.compile else None
-            calls = (forward_calls if direction == "forward" else backward_calls)(name, x, compiled)
+            calls = (forward_calls if direction == "forward" else backward_calls)(name, inputs_of(name, x), compiled)
             if calls is not None:
                 timing = interleaved(calls, cuda=cuda, **settings)
-                moved = (2 if direction == "forward" else 3) * x.nbytes / timing.seconds[1]
+                operands = 1 + ARITY[name] if direction == "forward" else 1 + 2 * ARITY[name]
+                moved = operands * x.nbytes / timing.seconds[1]
                 rows.append(
                     Row(
                         *(name, dtype, size, direction, options.device, torch.get_num_threads()),

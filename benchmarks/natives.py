@@ -6,6 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+
+def _swiglu_clamped(gate: Tensor, up: Tensor, alpha: float = 1.702, limit: float = 7.0) -> Tensor:
+    gate, up = gate.clamp(max=limit), up.clamp(-limit, limit)
+    return gate * torch.sigmoid(alpha * gate) * (up + 1)
+
+
 NATIVE: dict[str, Callable[..., Tensor]] = {
     "identity": torch.clone,
     "binary_step": lambda x: (x >= 0).to(x.dtype),
@@ -34,6 +40,15 @@ NATIVE: dict[str, Callable[..., Tensor]] = {
     "gelu": F.gelu,
     "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
     "mish": F.mish,
+    "siglu": lambda gate, up: torch.sigmoid(gate) * up,
+    "swiglu": lambda gate, up: F.silu(gate) * up,
+    "geglu": lambda gate, up: F.gelu(gate) * up,
+    "geglu_tanh": lambda gate, up: F.gelu(gate, approximate="tanh") * up,
+    "quick_geglu": lambda gate, up: gate * torch.sigmoid(1.702 * gate) * up,
+    "reglu": lambda gate, up: F.relu(gate) * up,
+    "seglu": lambda gate, up: F.selu(gate) * up,
+    "bilinear_glu": torch.mul,
+    "swiglu_clamped": _swiglu_clamped,
 }
 
 # The ops whose arithmetic, not memory, sets their speed in torch.

@@ -11,6 +11,7 @@ template <template <class> class Activation>
 Op make_op(int index) {
   Op op{.index = index,
         .spec = Activation<float>::spec,
+        .arity = arity<Activation>,
         .num_params = count_params(Activation<float>::spec.params),
         .passes = {},
         .result_suffices = nullptr};

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <ranges>
 #include <span>
 
 #include "pass.h"
@@ -17,6 +18,7 @@ using Params = std::array<double, kMaxParams>;
 struct Op {
   int index;  // in the List and in every table of kernels
   Spec spec;
+  int arity;  // 1 for a pointwise op, 2 for a gated unit
   int num_params;
   std::array<bool, kPasses> passes;
   // Whether backward can do with the result, so that the in-place form saves nothing else. Null where it never can.
@@ -26,6 +28,11 @@ struct Op {
 };
 
 ACT_EXT_API std::span<const Op> all_ops();
+
+// The pointwise ops (arity 1), the gated units (2).
+inline auto ops_of_arity(int arity) {
+  return all_ops() | std::views::filter([arity](const Op& op) { return op.arity == arity; });
+}
 
 // The op of that name, or null.
 ACT_EXT_API const Op* find_op(std::string_view name);

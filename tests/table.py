@@ -12,8 +12,8 @@ import act_ext
 from act_ext._register import SPECS
 from benchmarks.natives import NATIVE
 
-SPEC = {spec["name"]: spec for spec in SPECS}
-NAMES = act_ext.list_activations()
+SPEC = {spec["name"]: spec for spec in SPECS if spec["arity"] == 1}
+NAMES = list(SPEC)
 DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.float16]
 
 # Parameter sets beside the defaults.

@@ -4,6 +4,7 @@
 
 #include "exponential.h"
 #include "gated.h"
+#include "gated_units.h"
 #include "rectifiers.h"
 #include "sigmoidal.h"
 
@@ -12,4 +13,5 @@
   X(Rectifiers, rectifiers)   \
   X(Exponential, exponential) \
   X(Sigmoidal, sigmoidal)     \
-  X(Gated, gated)
+  X(Gated, gated)             \
+  X(GatedUnits, gated_units)

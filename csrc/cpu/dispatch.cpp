@@ -98,26 +98,28 @@ void move(const char* from, Steps from_steps, char* to, Steps to_steps, int64_t 
 
 // Tile by tile, through blocks of contiguous memory for the operands that are not contiguous themselves.
 template <class T>
-void run_buffered(Kernel kernel, int operands, char** data, const int64_t* strides, int64_t size0, int64_t size1,
+void run_buffered(Kernel kernel, int outputs, int operands, char** data, const int64_t* strides, int64_t size0, int64_t size1,
                   const double* params) {
   constexpr int64_t kBlock = 512, size = sizeof(T);
-  alignas(64) char buffer[4][kBlock * size];
+  alignas(64) char buffer[kMaxOperands][kBlock * size];
   const int64_t width = std::min(size0, kBlock), height = kBlock / width;
   for (int64_t row = 0; row < size1; row += height) {
     for (int64_t column = 0; column < size0; column += width) {
       const int64_t columns = std::min(width, size0 - column), rows = std::min(height, size1 - row);
       const Steps packed{size, columns * size};
-      char *place[4], *block[4];
-      Steps steps[4];
+      char *place[kMaxOperands], *block[kMaxOperands];
+      Steps steps[kMaxOperands];
       for (int k = 0; k < operands; ++k) {
         steps[k] = {strides[k], strides[operands + k]};
         place[k] = data[k] + row * steps[k].row + column * steps[k].column;
         const bool contiguous = steps[k].column == size && (rows == 1 || steps[k].row == packed.row);
         block[k] = contiguous ? place[k] : buffer[k];
-        if (k > 0 && !contiguous) move<T>(place[k], steps[k], block[k], packed, columns, rows);
+        if (k >= outputs && !contiguous) move<T>(place[k], steps[k], block[k], packed, columns, rows);
       }
       kernel(block, rows * columns, params);
-      if (block[0] != place[0]) move<T>(block[0], packed, place[0], steps[0], columns, rows);
+      for (int k = 0; k < outputs; ++k) {
+        if (block[k] != place[k]) move<T>(block[k], packed, place[k], steps[k], columns, rows);
+      }
     }
   }
 }
@@ -133,16 +135,16 @@ Kernel kernel(int op, Pass pass, Dtype dtype) {
   return tables[op][static_cast<int>(pass)][static_cast<int>(dtype)];
 }
 
-void run_strided(Kernel kernel, Pass pass, Dtype dtype, char** data, const int64_t* strides, int64_t size0,
-                 int64_t size1, const double* params) {
-  const int operands = count_inputs(pass) + 1;
+void run_strided(Kernel kernel, Dtype dtype, int outputs, int inputs, char** data, const int64_t* strides,
+                 int64_t size0, int64_t size1, const double* params) {
+  const int operands = outputs + inputs;
   const int64_t size = item_size(dtype);
   // Rows long enough for a kernel call each, in place.
   constexpr int64_t kLong = 64;
   bool in_place = size0 >= kLong || size1 == 1;
   for (int k = 0; k < operands; ++k) in_place = in_place && strides[k] == size;
   if (in_place) {
-    char* row[4];
+    char* row[kMaxOperands];
     for (int64_t i = 0; i < size1; ++i) {
       for (int k = 0; k < operands; ++k) row[k] = data[k] + i * strides[operands + k];
       kernel(row, size0, params);
@@ -150,7 +152,7 @@ void run_strided(Kernel kernel, Pass pass, Dtype dtype, char** data, const int64
     return;
   }
   const auto run = size == 8 ? run_buffered<int64_t> : size == 4 ? run_buffered<int32_t> : run_buffered<int16_t>;
-  run(kernel, operands, data, strides, size0, size1, params);
+  run(kernel, outputs, operands, data, strides, size0, size1, params);
 }
 
 }  // namespace act_ext::cpu

@@ -13,9 +13,9 @@ __attribute__((visibility("default"))) const char* capability();
 Kernel kernel(int op, Pass pass, Dtype dtype);
 
 // Runs the kernel on strided memory, size1 rows of size0 elements. data and strides (in bytes, size0's for every
-// operand and then size1's) are those of TensorIterator, the output first. Elements pass through a small buffer, so
+// operand and then size1's) are those of TensorIterator, the outputs first. Elements pass through a small buffer, so
 // the arithmetic is the contiguous kernel's, bit for bit.
-void run_strided(Kernel kernel, Pass pass, Dtype dtype, char** data, const int64_t* strides, int64_t size0,
-                 int64_t size1, const double* params);
+void run_strided(Kernel kernel, Dtype dtype, int outputs, int inputs, char** data, const int64_t* strides,
+                 int64_t size0, int64_t size1, const double* params);
 
 }  // namespace act_ext::cpu

@@ -26,50 +26,67 @@ struct Memory {
 };
 #endif
 
+template <class S, class V>
+ACT_FN void store(V v, S* const* out, int64_t i) {
+  Memory<S>::store(v, out[0] + i);
+}
+template <class S, class V, int kCount>
+ACT_FN void store(const Results<V, kCount>& results, S* const* out, int64_t i) {
+  for (int k = 0; k < kCount; ++k) Memory<S>::store(results.value[k], out[k] + i);
+}
+
+template <class F>
+inline constexpr std::make_index_sequence<F::outputs> output_indices{};
+template <class F>
+inline constexpr std::make_index_sequence<F::inputs> input_indices{};
+
 // n is a multiple of Memory<S>::size. Neither inlined nor cloned, so that full blocks and the tail share one copy of
 // the arithmetic.
-template <class S, class F, std::size_t... I>
-__attribute__((noinline, noclone)) void run(const F& f, std::index_sequence<I...>, S* out, const S* const* inputs,
-                                            int64_t n) {
+template <class S, class F, std::size_t... O, std::size_t... I>
+__attribute__((noinline, noclone)) void run(const F& f, std::index_sequence<O...>, std::index_sequence<I...>,
+                                            S* const* outputs, const S* const* inputs, int64_t n) {
   const F local = f;
   // Long arithmetic keeps the processor from looking ahead to the next page, where its own prefetching stops.
   constexpr int64_t kAhead = 1024 / sizeof(S);
+  S* const out[] = {outputs[O]...};
   const S* const in[] = {inputs[I]...};
   for (int64_t i = 0; i < n; i += Memory<S>::size) {
     if constexpr (F::heavy) {
       (__builtin_prefetch(in[I] + i + kAhead), ...);
-      __builtin_prefetch(out + i + kAhead, /*write=*/1);
+      (__builtin_prefetch(out[O] + i + kAhead, /*write=*/1), ...);
     }
-    Memory<S>::store(local(Memory<S>::load(in[I] + i)...), out + i);
+    store<S>(local(Memory<S>::load(in[I] + i)...), out, i);
   }
 }
 
 template <template <class> class Op, Pass pass, class S>
 void kernel(char* const* operands, int64_t n, const double* params) {
-  constexpr int inputs = count_inputs(pass);
-  constexpr std::make_index_sequence<inputs> indices;
-  constexpr int64_t size = Memory<S>::size;
   if constexpr (pass == Pass::forward && Op<float>::spec.constant_slope == 1) {
     // f(x) = x: not even a conversion.
     std::memcpy(operands[0], operands[1], n * sizeof(S));
     return;
   }
-  const Step<Op, pass, typename Memory<S>::V> f(params);
+  using F = Step<Op, pass, typename Memory<S>::V>;
+  const F f(params);
+  constexpr int64_t size = Memory<S>::size;
+  S* out[F::outputs];
+  const S* in[F::inputs];
+  for (int k = 0; k < F::outputs; ++k) out[k] = reinterpret_cast<S*>(operands[k]);
+  for (int k = 0; k < F::inputs; ++k) in[k] = reinterpret_cast<const S*>(operands[F::outputs + k]);
 
-  S* const out = reinterpret_cast<S*>(operands[0]);
-  const S* in[inputs];
-  for (int k = 0; k < inputs; ++k) in[k] = reinterpret_cast<const S*>(operands[k + 1]);
   const int64_t tail = n % size, whole = n - tail;
-  run(f, indices, out, in, whole);
+  run(f, output_indices<F>, input_indices<F>, out, in, whole);
   if (tail > 0) {
     // Zeros fill the vector up.
-    S block[inputs + 1][size] = {};
-    for (int k = 0; k < inputs; ++k) {
-      std::memcpy(block[k], in[k] + whole, tail * sizeof(S));
-      in[k] = block[k];
+    S filled[F::inputs][size] = {}, results[F::outputs][size];
+    S* to[F::outputs];
+    for (int k = 0; k < F::outputs; ++k) to[k] = results[k];
+    for (int k = 0; k < F::inputs; ++k) {
+      std::memcpy(filled[k], in[k] + whole, tail * sizeof(S));
+      in[k] = filled[k];
     }
-    run(f, indices, block[inputs], in, size);
-    std::memcpy(out + whole, block[inputs], tail * sizeof(S));
+    run(f, output_indices<F>, input_indices<F>, to, in, size);
+    for (int k = 0; k < F::outputs; ++k) std::memcpy(out[k] + whole, results[k], tail * sizeof(S));
   }
 }
 

@@ -19,10 +19,10 @@ struct alignas(16) Pack {
   S element[size];
 };
 
-template <class S, int kInputs>
+template <class S, class F>
 struct Pointers {
-  S* out;
-  const S* in[kInputs];
+  S* out[F::outputs];
+  const S* in[F::inputs];
 };
 
 constexpr int kThreads = 256;
@@ -55,17 +55,28 @@ __device__ __forceinline__ S narrow(Compute<S> x) {
   }
 }
 
+// What f gives for one element of each input, as an array that holds the one or several results.
+template <class S>
+__device__ __forceinline__ Results<Compute<S>, 1> results(Compute<S> x) {
+  return {x};
+}
+template <class S, int kCount>
+__device__ __forceinline__ Results<Compute<S>, kCount> results(const Results<Compute<S>, kCount>& all) {
+  return all;
+}
 template <class S, class F, class... In>
-__device__ __forceinline__ S apply(const F& f, In... in) {
-  return narrow<S>(f(widen(in)...));
+__device__ __forceinline__ auto apply(const F& f, In... in) {
+  return results<S>(f(widen(in)...));
 }
 
 // One tile a block. Offsets inside a tile fit 32 bits whatever the tensor's size. `packed`: all pointers are aligned.
 template <class S, class F, std::size_t... I>
 __global__ void __launch_bounds__(kThreads, kBlocks)
-    contiguous_kernel(Pointers<S, sizeof...(I)> p, int64_t n, bool packed, F f, std::index_sequence<I...>) {
+    contiguous_kernel(Pointers<S, F> p, int64_t n, bool packed, F f, std::index_sequence<I...>) {
   const int64_t begin = static_cast<int64_t>(blockIdx.x) * kTile<S>;
-  S* const out = p.out + begin;
+  S* out[F::outputs];
+#pragma unroll
+  for (int o = 0; o < F::outputs; ++o) out[o] = p.out[o] + begin;
   const S* const in[] = {p.in[I] + begin...};
   if (packed && n - begin >= kTile<S>) {
     Pack<S> pack[kPacks<S>][sizeof...(I)];
@@ -75,16 +86,27 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
     }
 #pragma unroll
     for (int k = 0; k < kPacks<S>; ++k) {
-      Pack<S> result;
+      Pack<S> result[F::outputs];
 #pragma unroll
-      for (int e = 0; e < Pack<S>::size; ++e) result.element[e] = apply<S>(f, pack[k][I].element[e]...);
-      reinterpret_cast<Pack<S>*>(out)[k * kThreads + threadIdx.x] = result;
+      for (int e = 0; e < Pack<S>::size; ++e) {
+        const auto all = apply<S>(f, pack[k][I].element[e]...);
+#pragma unroll
+        for (int o = 0; o < F::outputs; ++o) result[o].element[e] = narrow<S>(all.value[o]);
+      }
+#pragma unroll
+      for (int o = 0; o < F::outputs; ++o) {
+        reinterpret_cast<Pack<S>*>(out[o])[k * kThreads + threadIdx.x] = result[o];
+      }
     }
     return;
   }
   // The last tile, or memory that is not aligned.
   const int count = static_cast<int>(n - begin < kTile<S> ? n - begin : kTile<S>);
-  for (int i = threadIdx.x; i < count; i += kThreads) out[i] = apply<S>(f, in[I][i]...);
+  for (int i = threadIdx.x; i < count; i += kThreads) {
+    const auto all = apply<S>(f, in[I][i]...);
+#pragma unroll
+    for (int o = 0; o < F::outputs; ++o) out[o][i] = narrow<S>(all.value[o]);
+  }
 }
 
 template <int kOperands>
@@ -97,12 +119,13 @@ struct Layout {
 // One element a thread. Index holds the element's number; dividing in 32 bits is several times cheaper than in 64.
 template <class Index, class S, class F, std::size_t... I>
 __global__ void __launch_bounds__(kThreads, kBlocks)
-    strided_kernel(Pointers<S, sizeof...(I)> p, const __grid_constant__ Layout<sizeof...(I) + 1> layout, int64_t n, F f,
+    strided_kernel(Pointers<S, F> p, const __grid_constant__ Layout<F::outputs + F::inputs> layout, int64_t n, F f,
                    std::index_sequence<I...>) {
+  constexpr int operands = F::outputs + F::inputs;
   const int64_t number = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (number >= n) return;
   Index rest = static_cast<Index>(number);
-  int64_t offset[sizeof...(I) + 1] = {};
+  int64_t offset[operands] = {};
 #pragma unroll 1
   for (int d = 0; d < layout.dims; ++d) {
     const Index size = static_cast<Index>(layout.sizes[d]);
@@ -110,12 +133,16 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
     const int64_t position = static_cast<int64_t>(rest - next * size);
     rest = next;
 #pragma unroll
-    for (int k = 0; k < static_cast<int>(sizeof...(I)) + 1; ++k) offset[k] += position * layout.strides[k][d];
+    for (int k = 0; k < operands; ++k) offset[k] += position * layout.strides[k][d];
   }
   const auto input = [&](const S* base, int64_t bytes) {
     return *reinterpret_cast<const S*>(reinterpret_cast<const char*>(base) + bytes);
   };
-  *reinterpret_cast<S*>(reinterpret_cast<char*>(p.out) + offset[0]) = apply<S>(f, input(p.in[I], offset[I + 1])...);
+  const auto all = apply<S>(f, input(p.in[I], offset[F::outputs + I])...);
+#pragma unroll
+  for (int o = 0; o < F::outputs; ++o) {
+    *reinterpret_cast<S*>(reinterpret_cast<char*>(p.out[o]) + offset[o]) = narrow<S>(all.value[o]);
+  }
 }
 
 inline const char* last_error() {
@@ -125,27 +152,28 @@ inline const char* last_error() {
 
 template <template <class> class Op, Pass pass, class S>
 const char* launch(const Operands& operands, const double* params, void* stream) {
-  constexpr int inputs = count_inputs(pass);
-  using Indices = std::make_index_sequence<inputs>;
-  const Step<Op, pass, Compute<S>> f(params);
+  using F = Step<Op, pass, Compute<S>>;
+  using Indices = std::make_index_sequence<F::inputs>;
+  const F f(params);
   const auto cuda_stream = static_cast<cudaStream_t>(stream);
   const int64_t n = operands.numel;
 
-  Pointers<S, inputs> pointers{static_cast<S*>(operands.data[0]), {}};
-  bool packed = reinterpret_cast<uintptr_t>(operands.data[0]) % 16 == 0;
-  for (int k = 0; k < inputs; ++k) {
-    pointers.in[k] = static_cast<const S*>(operands.data[k + 1]);
-    packed = packed && reinterpret_cast<uintptr_t>(operands.data[k + 1]) % 16 == 0;
+  Pointers<S, F> pointers;
+  for (int k = 0; k < F::outputs; ++k) pointers.out[k] = static_cast<S*>(operands.data[k]);
+  for (int k = 0; k < F::inputs; ++k) pointers.in[k] = static_cast<const S*>(operands.data[F::outputs + k]);
+  bool packed = true;
+  for (int k = 0; k < F::outputs + F::inputs; ++k) {
+    packed = packed && reinterpret_cast<uintptr_t>(operands.data[k]) % 16 == 0;
   }
   if (operands.dims == 0) {
     const auto blocks = static_cast<unsigned>((n + kTile<S> - 1) / kTile<S>);
     contiguous_kernel<S><<<blocks, kThreads, 0, cuda_stream>>>(pointers, n, packed, f, Indices());
     return last_error();
   }
-  Layout<inputs + 1> layout{operands.dims, {}, {}};
+  Layout<F::outputs + F::inputs> layout{operands.dims, {}, {}};
   for (int d = 0; d < operands.dims; ++d) {
     layout.sizes[d] = operands.sizes[d];
-    for (int k = 0; k <= inputs; ++k) layout.strides[k][d] = operands.strides[k][d];
+    for (int k = 0; k < F::outputs + F::inputs; ++k) layout.strides[k][d] = operands.strides[k][d];
   }
   const auto blocks = static_cast<unsigned>((n + kThreads - 1) / kThreads);
   if (n <= INT32_MAX) {

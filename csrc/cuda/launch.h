@@ -9,11 +9,10 @@
 namespace act_ext::cuda {
 
 inline constexpr int kMaxDims = 32;
-inline constexpr int kMaxOperands = 4;
 
-// The output first, then the inputs in the order of Pass.
+// The outputs first, then the inputs in the order of Pass.
 struct Operands {
-  int count;
+  int outputs, inputs;
   int64_t numel;
   void* data[kMaxOperands];
   // 0 where all operands share one dense layout; else the dimensions from the innermost outwards, strides in bytes.

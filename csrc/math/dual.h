@@ -127,6 +127,11 @@ ACT_FN Dual<V> sigmoid_of_minus(Dual<V> z) {
   return sigmoid(-z);
 }
 template <class V>
+ACT_FN Dual<V> sigmoid_slope(Dual<V> z) {
+  const V s = sigmoid_slope(z.v);
+  return {s, s * (sigmoid_of_minus(z.v) - sigmoid(z.v)) * z.d};
+}
+template <class V>
 ACT_FN Dual<V> sigmoid(Pair<Dual<V>> z) {
   const V s = sigmoid(Pair<V>{z.hi.v, z.lo.v});
   const V slope = s * sigmoid(Pair<V>{-z.hi.v, -z.lo.v});

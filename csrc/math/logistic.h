@@ -63,6 +63,14 @@ ACT_FN V sigmoid_of_minus(V z) {
   return e.bottom / (e.bottom + e.top);
 }
 
+// Its derivative, sigmoid(z) sigmoid(-z): an even function.
+template <class V>
+ACT_FN V sigmoid_slope(V z) {
+  const ExpRatio<V> e = exp_ratio(at_least(minus_abs(z), V(-exp_zero<V>)));
+  const V inverse = V(1) / (e.bottom + e.top);
+  return (e.top * inverse) * (e.bottom * inverse);
+}
+
 // log(1 + e^u), given e^u for a u that is at most 0, by 2 atanh(w / 2) with w = 2 e^u / (2 + e^u).
 template <class V>
 ACT_FN V log1p_exp(ExpRatio<V> e) {

@@ -143,6 +143,7 @@ py::dict describe(const Op& op) {
   spec["paper"] = op.spec.paper;
   spec["saves"] = saves[static_cast<int>(op.spec.saves)];
   spec["backward_ops"] = passes;
+  spec["arity"] = op.arity;
   return spec;
 }
 

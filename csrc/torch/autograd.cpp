@@ -7,8 +7,9 @@
 
 #include <list>
 
+#include "gated_units.h"
 #include "node.h"
-#include "pointwise.h"
+#include "elementwise.h"
 
 namespace act_ext {
 namespace {
@@ -36,7 +37,7 @@ Tensor tangent(const Tensor& tensor) { return tensor._fw_grad(0); }
 Tensor pushed_forward(const Differentiated& what, const Tensor& input_tangent, const Saved& saved, int index) {
   Needed needed{};
   needed[index] = true;
-  Tensor result = derivatives(what, input_tangent, saved, needed)[index];
+  Tensor result = derivatives(what, {input_tangent}, saved, needed)[index];
   // A tangent of its own, also where the slope is 1: writing to the output must not reach the input.
   return result.is_same(input_tangent) ? result.clone() : result;
 }
@@ -44,9 +45,9 @@ Tensor pushed_forward(const Differentiated& what, const Tensor& input_tangent, c
 Tensor forward(DispatchKeySet keys, const Call& call, const Tensor& input) {
   const Differentiated what{call, Pass::forward};
   const Saves saves = call.op->spec.saves;
-  NodePtr<PointwiseNode> node;
+  NodePtr<ElementwiseNode> node;
   if (compute_requires_grad(input)) {
-    node = make_node<PointwiseNode>(what);
+    node = make_node<ElementwiseNode>(what);
     node->set_next_edges(torch::autograd::collect_next_edges(input));
     if (saves == Saves::input) node->save(0, input, /*is_output=*/false);
   }
@@ -73,11 +74,11 @@ Tensor& forward_(const Call& call, Tensor& self, F redispatch) {
   const bool from_result = op.result_suffices != nullptr && op.result_suffices(call.params.data());
   const Differentiated what{call, Pass::forward, from_result};
 
-  NodePtr<PointwiseNode> node;
+  NodePtr<ElementwiseNode> node;
   Tensor input;
   if (op.spec.saves == Saves::input && !from_result && (requires_grad || has_tangent)) input = primal(self).clone();
   if (requires_grad) {
-    node = make_node<PointwiseNode>(what);
+    node = make_node<ElementwiseNode>(what);
     node->set_next_edges(torch::autograd::collect_next_edges(self));
     if (input.defined()) node->save(0, input, /*is_output=*/false);
   }
@@ -107,9 +108,9 @@ Tensor differentiable_backward(DispatchKeySet keys, const Call& call, Pass pass,
   constexpr int count = sizeof...(T);
   const Differentiated what{call, pass};
   const Tensor* inputs[] = {&tensors...};
-  NodePtr<PointwiseNode> node;
+  NodePtr<ElementwiseNode> node;
   if (compute_requires_grad(tensors...)) {
-    node = make_node<PointwiseNode>(what);
+    node = make_node<ElementwiseNode>(what);
     node->set_next_edges(torch::autograd::collect_next_edges(tensors...));
     for (int i = 0; i < count; ++i) {
       // The op is linear in all but the last, so an input is needed for the derivatives by the others only.
@@ -164,7 +165,7 @@ void register_kernels(torch::Library& library, const Op& op) {
     const auto pass = static_cast<Pass>(p);
     if (!op.has(pass)) continue;
     const std::string pass_name = dispatcher_name(op, pass);
-    if (count_inputs(pass) == 2) {
+    if (!is_second(pass)) {
       library.impl(pass_name.c_str(), [&op, pass](DispatchKeySet keys, const Tensor& g, const Tensor& s, P... p) {
         return differentiable_backward(keys, checked(op, p...), pass, g, s);
       });
@@ -184,7 +185,11 @@ void register_autograd(const Op& op) {
   static auto* libraries = new std::list<torch::Library>;
   auto& library = libraries->emplace_back(torch::Library::IMPL, "act_ext", c10::DispatchKey::Autograd, __FILE__,
                                           static_cast<uint32_t>(__LINE__));
-  with_signature(op, [&](auto... p) { register_kernels<decltype(p)...>(library, op); });
+  if (op.arity == 2) {
+    register_unit_autograd(library, op);
+  } else {
+    with_signature(op, [&](auto... p) { register_kernels<decltype(p)...>(library, op); });
+  }
 }
 
 }  // namespace act_ext

@@ -10,7 +10,8 @@
 
 namespace act_ext {
 
-void run_cuda(const Call& call, Pass pass, Dtype dtype, const at::Tensor& out, Inputs inputs, bool same_layout) {
+void run_cuda(const Call& call, Pass pass, Dtype dtype, Tensors outputs, Tensors inputs, bool same_layout) {
+  const at::Tensor& out = **outputs.begin();
   const c10::DeviceGuard guard(out.device());
   // c10's own core knows the current stream, so that this file needs no header of the CUDA toolkit.
   void* stream = c10::impl::VirtualGuardImpl(out.device().type()).getStream(out.device()).native_handle();
@@ -20,22 +21,23 @@ void run_cuda(const Call& call, Pass pass, Dtype dtype, const at::Tensor& out, I
   const cuda::Launcher launch = cuda::launcher(call.op->index, pass, dtype);
 
   cuda::Operands operands;
-  operands.count = count_inputs(pass) + 1;
+  operands.outputs = static_cast<int>(outputs.size());
+  operands.inputs = static_cast<int>(inputs.size());
   if (same_layout) {
     operands.numel = out.numel();
-    operands.data[0] = out.mutable_data_ptr();
-    int k = 1;
+    int k = 0;
+    for (const at::Tensor* output : outputs) operands.data[k++] = output->mutable_data_ptr();
     for (const at::Tensor* input : inputs) operands.data[k++] = const_cast<void*>(input->const_data_ptr());
     check(launch(operands, call.params.data(), stream));
     return;
   }
-  const at::TensorIterator iterator = walk(out, inputs);
+  const at::TensorIterator iterator = walk(outputs, inputs);
   TORCH_CHECK(iterator.ndim() <= cuda::kMaxDims, dispatcher_name(*call.op, pass), ": input must have at most ",
               cuda::kMaxDims, " dimensions that do not merge in memory, got ", iterator.ndim());
   operands.numel = iterator.numel();
   operands.dims = iterator.ndim();
   for (int d = 0; d < operands.dims; ++d) operands.sizes[d] = iterator.shape()[d];
-  for (int k = 0; k < operands.count; ++k) {
+  for (int k = 0; k < operands.outputs + operands.inputs; ++k) {
     operands.data[k] = iterator.data_ptr(k);
     for (int d = 0; d < operands.dims; ++d) operands.strides[k][d] = iterator.strides(k)[d];
   }
@@ -50,8 +52,8 @@ bool built_with_cuda() { return true; }
 
 namespace act_ext {
 
-void run_cuda(const Call& call, Pass pass, Dtype, const at::Tensor& out, Inputs, bool) {
-  TORCH_CHECK_NOT_IMPLEMENTED(false, dispatcher_name(*call.op, pass), ": got a tensor on ", out.device(),
+void run_cuda(const Call& call, Pass pass, Dtype, Tensors outputs, Tensors, bool) {
+  TORCH_CHECK_NOT_IMPLEMENTED(false, dispatcher_name(*call.op, pass), ": got a tensor on ", (*outputs.begin())->device(),
                               ", but act_ext was built without CUDA kernels; rebuild it with a CUDA build of torch "
                               "and nvcc: FORCE_CUDA=1 pip install --no-build-isolation .");
 }

@@ -1,12 +1,12 @@
 // The way to the CUDA kernels from tensors. In a build without CUDA it raises.
 #pragma once
 
-#include "pointwise.h"
+#include "elementwise.h"
 
 namespace act_ext {
 
-// same_layout: out and inputs are dense with the same strides.
-void run_cuda(const Call& call, Pass pass, Dtype dtype, const at::Tensor& out, Inputs inputs, bool same_layout);
+// same_layout: all tensors are dense with the same strides.
+void run_cuda(const Call& call, Pass pass, Dtype dtype, Tensors outputs, Tensors inputs, bool same_layout);
 
 ACT_EXT_API bool built_with_cuda();
 

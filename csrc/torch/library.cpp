@@ -4,7 +4,7 @@
 #include <torch/csrc/autograd/VariableTypeUtils.h>
 #include <torch/library.h>
 
-#include "pointwise.h"
+#include "elementwise.h"
 
 namespace act_ext {
 namespace {
@@ -58,7 +58,7 @@ void implement(torch::Library& library, const Op& op) {
   for (int p = 1; p < kPasses; ++p) {
     const auto pass = static_cast<Pass>(p);
     if (!op.has(pass)) continue;
-    if (count_inputs(pass) == 2) {
+    if (!is_second(pass)) {
       library.impl(dispatcher_name(op, pass).c_str(), [&op, pass](const Tensor& g, const Tensor& s, P... p) {
         return pointwise(checked(op, p...), pass, {&g, &s});
       });
@@ -134,11 +134,11 @@ void functionalize(torch::Library& library, const Op& op) {
 
 TORCH_LIBRARY(act_ext, library) {
   library.set_python_module("act_ext._register");
-  for (const Op& op : all_ops()) define(library, op);
+  for (const Op& op : ops_of_arity(1)) define(library, op);
 }
 
 #define ACT_EXT_FOR_EVERY_OP(function)                                             \
-  for (const Op& op : all_ops()) {                                                 \
+  for (const Op& op : ops_of_arity(1)) {                                           \
     with_signature(op, [&](auto... p) { function<decltype(p)...>(library, op); }); \
   }
 TORCH_LIBRARY_IMPL(act_ext, CPU, library){ACT_EXT_FOR_EVERY_OP(implement)} TORCH_LIBRARY_IMPL(act_ext, CUDA, library){

@@ -1,14 +1,14 @@
 #include "node.h"
 
 #include <ATen/ops/zeros_like.h>
-#include <torch/csrc/autograd/VariableTypeUtils.h>
 #include <torch/csrc/dynamo/compiled_autograd.h>
 
 #include <cctype>
 #include <map>
 #include <mutex>
 
-#include "pointwise.h"
+#include "elementwise.h"
+#include "gated_units.h"
 
 namespace act_ext {
 
@@ -18,34 +18,17 @@ namespace dynamo = torch::dynamo::autograd;
 
 namespace {
 
-// Whether nobody but the kernel wants to see the call: no gradient or tangent is recorded, and no mode, transform or
-// profiler looks on.
 template <class... T>
-bool concerns_the_kernel_alone(const T&... tensors) {
-  if (at::GradMode::is_enabled() || at::hasCallbacks() || (torch::autograd::isFwGradDefined(tensors) || ...)) {
-    return false;
-  }
-  // What a backward op has no kernel for, or one that does nothing here.
-  constexpr auto ignored = c10::autograd_dispatch_keyset_with_ADInplaceOrView | c10::autocast_dispatch_keyset |
-                           c10::DispatchKeySet(c10::DispatchKey::BackendSelect);
-  const auto keys = c10::impl::computeDispatchKeySet((tensors.key_set() | ...), c10::DispatchKeySet(c10::DispatchKeySet::FULL) - ignored);
-  const auto first = keys.highestPriorityTypeId();
-  return first == c10::DispatchKey::CPU || first == c10::DispatchKey::CUDA;
-}
-
-// A backward pass. In plain training the way through the dispatcher, which costs more than a small kernel, is saved.
-template <class... T>
-Tensor run(const Call& call, Pass pass, const T&... tensors) {
+Tensor backward_pass(const Call& call, Pass pass, const T&... tensors) {
   if (concerns_the_kernel_alone(tensors...)) return pointwise(call, pass, {&tensors...});
   return Handle::of(*call.op, pass).call(call.params, tensors...);
 }
 
-}  // namespace
-
-variable_list derivatives(const Differentiated& what, const Tensor& grad, const Saved& saved, const Needed& needed) {
-  const auto& [call, pass, from_result] = what;
+variable_list pointwise_derivatives(const Differentiated& what, const Tensor& grad, const Saved& saved,
+                                    const Needed& needed) {
+  const auto& [call, pass, from_result, packing] = what;
   const Op& op = *call.op;
-  variable_list result(count_inputs(pass));
+  variable_list result(what.count_tensors());
   if (!grad.defined()) return result;
 
   if (op.spec.saves == Saves::nothing) {
@@ -55,66 +38,80 @@ variable_list derivatives(const Differentiated& what, const Tensor& grad, const 
   }
   if (pass == Pass::forward) {
     const Pass backward = from_result ? Pass::backward_from_result : Pass::backward;
-    if (needed[0]) result[0] = run(call, backward, grad, saved[0]);
+    if (needed[0]) result[0] = backward_pass(call, backward, grad, saved[0]);
     return result;
   }
   if (!is_second(pass)) {
     const Pass second = is_from_result(pass) ? Pass::double_backward_from_result : Pass::double_backward;
-    if (needed[0]) result[0] = run(call, pass, grad, saved[1]);
-    if (needed[1]) result[1] = run(call, second, grad, saved[0], saved[1]);
+    if (needed[0]) result[0] = backward_pass(call, pass, grad, saved[1]);
+    if (needed[1]) result[1] = backward_pass(call, second, grad, saved[0], saved[1]);
     return result;
   }
   // h g f''(s) is linear in h and g.
-  if (needed[0]) result[0] = run(call, pass, grad, saved[1], saved[2]);
-  if (needed[1]) result[1] = run(call, pass, saved[0], grad, saved[2]);
+  if (needed[0]) result[0] = backward_pass(call, pass, grad, saved[1], saved[2]);
+  if (needed[1]) result[1] = backward_pass(call, pass, saved[0], grad, saved[2]);
   TORCH_CHECK_NOT_IMPLEMENTED(!needed[2], op.spec.name, ": the third derivative is not implemented");
   return result;
 }
 
-std::string PointwiseNode::name() const {
+}  // namespace
+
+variable_list derivatives(const Differentiated& what, const variable_list& grads, const Saved& saved,
+                          const Needed& needed) {
+  return what.call.op->arity == 2 ? unit_derivatives(what, grads, saved)
+                                  : pointwise_derivatives(what, grads[0], saved, needed);
+}
+
+std::string ElementwiseNode::name() const {
   std::string name;
   bool upper = true;
   for (const char c : std::string_view(what_.call.op->spec.name)) {
     if (c != '_') name += upper ? static_cast<char>(std::toupper(c)) : c;
     upper = c == '_';
   }
-  for (int order = count_inputs(what_.pass); order > 0; --order) name += "Backward";
+  if (what_.packing) name += "Packed";
+  for (int order = count_inputs(what_.pass, 1); order > 0; --order) name += "Backward";
   const bool from_result = what_.from_result || is_from_result(what_.pass);
   return "ActExt" + name + (from_result ? "FromResult0" : "0");
 }
 
-Saved PointwiseNode::unpack() {
+Saved ElementwiseNode::unpack() {
   Saved tensors;
   // A saved result has to find the node that it came from; a saved input has its own.
   const NodePtr<torch::autograd::Node> self = saves_output() ? owning(this) : nullptr;
-  for (int i = 0; i < inputs(); ++i) tensors[i] = saved_[i].unpack(self);
+  for (int i = 0; i < what_.count_tensors(); ++i) tensors[i] = saved_[i].unpack(self);
   return tensors;
 }
 
-Needed PointwiseNode::needed() const {
+Needed ElementwiseNode::needed() const {
   Needed flags{};
-  for (int i = 0; i < inputs(); ++i) flags[i] = task_should_compute_output(i);
+  for (int i = 0; i < what_.count_tensors(); ++i) flags[i] = task_should_compute_output(i);
   return flags;
 }
 
-void PointwiseNode::release_variables() {
+void ElementwiseNode::release_variables() {
   const std::lock_guard<std::mutex> lock(mutex_);
   for (auto& variable : saved_) variable.reset_data();
 }
 
-variable_list PointwiseNode::apply(variable_list&& grads) {
+variable_list ElementwiseNode::apply(variable_list&& grads) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  return derivatives(what_, grads[0], unpack(), needed());
+  return derivatives(what_, grads, unpack(), needed());
 }
 
 // Compiled autograd: the tensors are swapped for proxies, and `derivatives` is called on them by way of a function
 // bound once under the node's name.
 
-void PointwiseNode::compiled_args(dynamo::CompiledNodeArgs& args) const {
+void ElementwiseNode::compiled_args(dynamo::CompiledNodeArgs& args) const {
   for (const auto& variable : saved_) args.collect(variable, saves_output());
   args.collect(static_cast<int64_t>(what_.call.op->index));
   args.collect(static_cast<int64_t>(what_.pass));
   args.collect(what_.from_result);
+  const Packing packing = what_.packing.value_or(Packing());
+  args.collect(what_.packing.has_value());
+  args.collect(packing.dim);
+  args.collect(packing.gate_first);
+  args.collect(packing.interleaved);
   for (const double param : what_.call.params) args.collect(param);
 }
 
@@ -126,14 +123,20 @@ variable_list run_packed(const variable_list& grads, const std::vector<c10::IVal
   what.call.op = &all_ops()[args.unpack<int64_t>()];
   what.pass = static_cast<Pass>(args.unpack<int64_t>());
   what.from_result = args.unpack<bool>();
+  const bool packed = args.unpack<bool>();
+  Packing packing;
+  packing.dim = args.unpack<int64_t>();
+  packing.gate_first = args.unpack<bool>();
+  packing.interleaved = args.unpack<bool>();
+  if (packed) what.packing = packing;
   for (double& param : what.call.params) param = args.unpack<double>();
   Saved saved;
   Needed needed{};
-  for (int i = 0; i < count_inputs(what.pass); ++i) {
+  for (int i = 0; i < what.count_tensors(); ++i) {
     needed[i] = args.unpack<bool>();
     saved[i] = args.unpack<Tensor>();
   }
-  return derivatives(what, grads[0], saved, needed);
+  return derivatives(what, grads, saved, needed);
 }
 
 std::string bound_name(dynamo::SwapSavedVariables& saved, const std::string& name,
@@ -149,16 +152,21 @@ std::string bound_name(dynamo::SwapSavedVariables& saved, const std::string& nam
 
 }  // namespace
 
-variable_list PointwiseNode::apply_with_saved(const variable_list& grads, dynamo::SwapSavedVariables& saved) {
+variable_list ElementwiseNode::apply_with_saved(const variable_list& grads, dynamo::SwapSavedVariables& saved) {
   for (auto& variable : saved_) saved.before(variable);
   dynamo::PackedArgs args;
   args.pack(static_cast<int64_t>(what_.call.op->index));
   args.pack(static_cast<int64_t>(what_.pass));
   args.pack(what_.from_result);
+  const Packing packing = what_.packing.value_or(Packing());
+  args.pack(what_.packing.has_value());
+  args.pack(packing.dim);
+  args.pack(packing.gate_first);
+  args.pack(packing.interleaved);
   for (const double param : what_.call.params) args.pack(param);
   const auto tensors = unpack();
   const auto flags = needed();
-  for (int i = 0; i < inputs(); ++i) {
+  for (int i = 0; i < what_.count_tensors(); ++i) {
     args.pack(flags[i]);
     args.pack(tensors[i]);
   }

@@ -1,9 +1,12 @@
-// The autograd node of the pointwise ops.
+// The autograd node of the elementwise ops.
 #pragma once
 
 #include <torch/csrc/autograd/function.h>
+#include <torch/csrc/autograd/VariableTypeUtils.h>
 #include <torch/csrc/autograd/saved_variable.h>
 #include <torch/version.h>
+
+#include <optional>
 
 #include "op.h"
 
@@ -34,26 +37,51 @@ inline NodePtr<torch::autograd::Node> owning(torch::autograd::Node* node) {
 }
 #endif
 
+// Where a gated unit finds its gate and the other half in one tensor.
+struct Packing {
+  int64_t dim = -1;
+  bool gate_first = true, interleaved = false;
+};
+
 // What a node differentiates: one call of one pass.
 struct Differentiated {
   Call call;
   Pass pass;
   // For a forward pass: what its backward takes from the saved tensor.
   bool from_result = false;
+  // Of a gated unit on one tensor.
+  std::optional<Packing> packing = std::nullopt;
+
+  int count_tensors() const { return count_inputs(pass, packing ? 1 : call.op->arity); }
 };
 
-inline constexpr int kMaxInputs = 3;
 using Saved = std::array<at::Tensor, kMaxInputs>;
 using Needed = std::array<bool, kMaxInputs>;
 
-// The derivatives with respect to each input of the pass, given that of its output. `saved` holds the inputs (for a
-// forward pass, what the op saves); an undefined result stands for an input that needs no gradient.
-torch::autograd::variable_list derivatives(const Differentiated& what, const at::Tensor& grad, const Saved& saved,
-                                           const Needed& needed);
+// The derivatives with respect to each input of the pass, given those of its outputs. `saved` holds the inputs (for the
+// forward pass of a pointwise op, what the op saves); an undefined result stands for an input that needs no gradient.
+torch::autograd::variable_list derivatives(const Differentiated& what, const torch::autograd::variable_list& grads,
+                                           const Saved& saved, const Needed& needed);
 
-class PointwiseNode : public torch::autograd::Node {
+// Whether nobody but the kernel wants to see a call: no gradient or tangent is recorded, and no mode, transform or
+// profiler looks on. The way through the dispatcher, which costs more than a small kernel, can then be saved.
+template <class... T>
+bool concerns_the_kernel_alone(const T&... tensors) {
+  if (at::GradMode::is_enabled() || at::hasCallbacks() || (torch::autograd::isFwGradDefined(tensors) || ...)) {
+    return false;
+  }
+  // What a backward op has no kernel for, or one that does nothing here.
+  constexpr auto ignored = c10::autograd_dispatch_keyset_with_ADInplaceOrView | c10::autocast_dispatch_keyset |
+                           c10::DispatchKeySet(c10::DispatchKey::BackendSelect);
+  const auto keys = c10::impl::computeDispatchKeySet((tensors.key_set() | ...),
+                                                     c10::DispatchKeySet(c10::DispatchKeySet::FULL) - ignored);
+  const auto first = keys.highestPriorityTypeId();
+  return first == c10::DispatchKey::CPU || first == c10::DispatchKey::CUDA;
+}
+
+class ElementwiseNode : public torch::autograd::Node {
  public:
-  explicit PointwiseNode(Differentiated differentiated) : what_(differentiated) {}
+  explicit ElementwiseNode(Differentiated differentiated) : what_(differentiated) {}
 
   void save(int index, const at::Tensor& tensor, bool is_output) {
     saved_[index] = torch::autograd::SavedVariable(tensor, is_output);
@@ -68,7 +96,6 @@ class PointwiseNode : public torch::autograd::Node {
                                                   torch::dynamo::autograd::SwapSavedVariables& saved) override;
 
  private:
-  int inputs() const { return count_inputs(what_.pass); }
   bool saves_output() const {
     return what_.pass == Pass::forward && (what_.from_result || what_.call.op->spec.saves == Saves::result);
   }

@@ -1,4 +1,4 @@
-#include "pointwise.h"
+#include "elementwise.h"
 
 #include <ATen/EmptyTensor.h>
 #include <ATen/MemoryOverlap.h>
@@ -8,6 +8,8 @@
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/zeros_like.h>
 #include <c10/core/ScalarType.h>
+
+#include <algorithm>
 
 #ifdef __linux__
 #include <sys/mman.h>
@@ -24,8 +26,12 @@ const char* const kInputNames[kPasses][3] = {{"input"},
                                              {"grad_grad_input", "grad_output", "input"},
                                              {"grad_output", "result"},
                                              {"grad_grad_input", "grad_output", "result"}};
+const char* const kUnitInputNames[3][5] = {{"gate", "up"},
+                                           {"grad_output", "gate", "up"},
+                                           {"grad_grad_gate", "grad_grad_up", "grad_output", "gate", "up"}};
 
 std::string argument_name(const Call& call, Pass pass, int index) {
+  if (call.op->arity == 2) return kUnitInputNames[static_cast<int>(pass)][index];
   const std::string name = kInputNames[static_cast<int>(pass)][index];
   return name == "input" && pass != Pass::forward && call.op->spec.saves == Saves::result ? "result" : name;
 }
@@ -49,8 +55,9 @@ Dtype dtype_of(const at::Tensor& tensor, const Call& call, Pass pass, int index)
   }
 }
 
-// All inputs as the last, which is what the op saved: same shape, dtype and device.
-Dtype check_inputs(const Call& call, Pass pass, Inputs inputs) {
+}  // namespace
+
+Dtype check_inputs(const Call& call, Pass pass, Tensors inputs) {
   const int last = static_cast<int>(inputs.size()) - 1;
   const at::Tensor& model = *inputs.begin()[last];
   const Dtype dtype = dtype_of(model, call, pass, last);
@@ -70,6 +77,8 @@ Dtype check_inputs(const Call& call, Pass pass, Inputs inputs) {
   return dtype;
 }
 
+namespace {
+
 // Fresh pages cost more than any of this arithmetic. Where the system leaves the choice to the program, huge ones
 // cost half; memory that is in use already, or not whole pages, is not affected.
 void prefer_huge_pages(const at::TensorBase& out) {
@@ -83,7 +92,8 @@ void prefer_huge_pages(const at::TensorBase& out) {
 #endif
 }
 
-// With the strides that TensorIterator gives an output.
+}  // namespace
+
 at::Tensor empty_output(const at::Tensor& model) {
   if (!model.is_cpu() || !model.is_non_overlapping_and_dense()) {
     return at::empty_like(model, model.is_contiguous() ? at::MemoryFormat::Contiguous : at::MemoryFormat::Preserve);
@@ -94,70 +104,79 @@ at::Tensor empty_output(const at::Tensor& model) {
   return out;
 }
 
-// No gaps and one order: the elements correspond by their place in memory.
-bool share_layout(const at::Tensor& out, Inputs inputs) {
-  if (!out.is_non_overlapping_and_dense()) return false;
-  for (const at::Tensor* input : inputs) {
-    const bool both_contiguous = input->is_contiguous() && out.is_contiguous();
-    if (!both_contiguous && !input->strides().equals(out.strides())) return false;
-  }
-  return true;
+at::TensorIterator walk(Tensors outputs, Tensors inputs) {
+  at::TensorIteratorConfig config;
+  config.set_check_mem_overlap(true).resize_outputs(false).check_all_same_dtype(true);
+  for (const at::Tensor* output : outputs) config.add_output(*output);
+  for (const at::Tensor* input : inputs) config.add_const_input(*input);
+  return config.build();
 }
 
-void run_cpu(const Call& call, Pass pass, Dtype dtype, const at::Tensor& out, Inputs inputs) {
+namespace {
+
+// No gaps and one order: the elements correspond by their place in memory.
+bool share_layout(Tensors outputs, Tensors inputs) {
+  const at::Tensor& first = **outputs.begin();
+  if (!first.is_non_overlapping_and_dense()) return false;
+  const bool contiguous = first.is_contiguous();
+  const auto matches = [&](const at::Tensor* tensor) {
+    return (contiguous && tensor->is_contiguous()) || tensor->strides().equals(first.strides());
+  };
+  return std::all_of(outputs.begin() + 1, outputs.end(), matches) && std::all_of(inputs.begin(), inputs.end(), matches);
+}
+
+void run_cpu(const Call& call, Pass pass, Dtype dtype, Tensors outputs, Tensors inputs) {
   const cpu::Kernel kernel = cpu::kernel(call.op->index, pass, dtype);
   const double* params = call.params.data();
   const int64_t grain = is_heavy(call.op->spec, pass) ? 8192 : at::internal::GRAIN_SIZE;
-  if (share_layout(out, inputs)) {
-    char* data[4] = {static_cast<char*>(out.mutable_data_ptr())};
-    int operands = 1;
+  if (share_layout(outputs, inputs)) {
+    char* data[kMaxOperands];
+    int operands = 0;
+    for (const at::Tensor* output : outputs) data[operands++] = static_cast<char*>(output->mutable_data_ptr());
     for (const at::Tensor* input : inputs)
       data[operands++] = static_cast<char*>(const_cast<void*>(input->const_data_ptr()));
-    const int64_t n = out.numel(), size = out.element_size();
+    const int64_t n = (*outputs.begin())->numel(), size = (*outputs.begin())->element_size();
     if (n <= grain) {
       kernel(data, n, params);
       return;
     }
     at::parallel_for(0, n, grain, [&](int64_t begin, int64_t end) {
-      char* chunk[4];
+      char* chunk[kMaxOperands];
       for (int k = 0; k < operands; ++k) chunk[k] = data[k] + begin * size;
       kernel(chunk, end - begin, params);
     });
     return;
   }
-  at::TensorIterator iterator = walk(out, inputs);
-  iterator.for_each([&](char** data, const int64_t* strides, int64_t size0,
-                        int64_t size1) { cpu::run_strided(kernel, pass, dtype, data, strides, size0, size1, params); },
-                    grain);
-}
-
-void run(const Call& call, Pass pass, Dtype dtype, const at::Tensor& out, Inputs inputs) {
-  if (out.numel() == 0) return;
-  if (out.is_cpu()) {
-    run_cpu(call, pass, dtype, out, inputs);
-  } else {
-    run_cuda(call, pass, dtype, out, inputs, share_layout(out, inputs));
-  }
+  at::TensorIterator iterator = walk(outputs, inputs);
+  const int count = static_cast<int>(outputs.size()), others = static_cast<int>(inputs.size());
+  iterator.for_each(
+      [&](char** data, const int64_t* strides, int64_t size0, int64_t size1) {
+        cpu::run_strided(kernel, dtype, count, others, data, strides, size0, size1, params);
+      },
+      grain);
 }
 
 }  // namespace
 
-at::TensorIterator walk(const at::Tensor& out, Inputs inputs) {
-  at::TensorIteratorConfig config;
-  config.set_check_mem_overlap(true).resize_outputs(false).check_all_same_dtype(true).add_output(out);
-  for (const at::Tensor* input : inputs) config.add_const_input(*input);
-  return config.build();
+void run(const Call& call, Pass pass, Dtype dtype, Tensors outputs, Tensors inputs) {
+  const at::Tensor& first = **outputs.begin();
+  if (first.numel() == 0) return;
+  if (first.is_cpu()) {
+    run_cpu(call, pass, dtype, outputs, inputs);
+  } else {
+    run_cuda(call, pass, dtype, outputs, inputs, share_layout(outputs, inputs));
+  }
 }
 
-at::Tensor pointwise(const Call& call, Pass pass, Inputs inputs) {
+at::Tensor pointwise(const Call& call, Pass pass, Tensors inputs) {
   const Dtype dtype = check_inputs(call, pass, inputs);
   at::Tensor out = empty_output(*inputs.begin()[inputs.size() - 1]);
-  run(call, pass, dtype, out, inputs);
+  run(call, pass, dtype, {&out}, inputs);
   return out;
 }
 
 at::Tensor& pointwise_(const Call& call, at::Tensor& self) {
-  run(call, Pass::forward, check_inputs(call, Pass::forward, {&self}), self, {&self});
+  run(call, Pass::forward, check_inputs(call, Pass::forward, {&self}), {&self}, {&self});
   return self;
 }
 
@@ -171,7 +190,7 @@ at::Tensor& pointwise_out(const Call& call, const at::Tensor& input, at::Tensor&
   if (out.scalar_type() != input.scalar_type()) return out.copy_(pointwise(call, Pass::forward, {&input}));
   at::assert_no_internal_overlap(out);
   at::assert_no_partial_overlap(out, input);
-  run(call, Pass::forward, dtype, out, {&input});
+  run(call, Pass::forward, dtype, {&out}, {&input});
   return out;
 }
 

@@ -1,0 +1,120 @@
+// The gated linear units: a function of one tensor, the gate, times a function of another, mostly the tensor itself.
+#pragma once
+
+#include "exponential.h"
+#include "gated.h"
+#include "rectifiers.h"
+#include "sigmoidal.h"
+
+namespace act_ext {
+
+// F(gate) up, F an activation without parameters.
+template <template <class> class F, class V>
+struct GatedBy {
+  ACT_FN V gate(V a) const { return F<V>{}.forward(a); }
+  ACT_FN V gate_slope(V a) const {
+    if constexpr (F<V>::spec.saves == Saves::nothing) {
+      return V(F<V>::spec.constant_slope);
+    } else if constexpr (F<V>::spec.saves == Saves::result) {
+      return F<V>{}.slope(gate(a));
+    } else {
+      return F<V>{}.slope(a);
+    }
+  }
+  ACT_FN V up(V u) const { return u; }
+  ACT_FN V up_slope(V) const { return V(1); }
+};
+
+template <class V>
+struct Siglu : GatedBy<Sigmoid, V> {
+  static constexpr Spec spec{.name = "siglu",
+                             .params = "",
+                             .formula = "sigmoid(gate) * up",
+                             .paper = "arXiv:1612.08083",
+                             .heavy = true};
+  // That of Sigmoid takes the result, which has lost what lies beyond 1.
+  ACT_FN V gate_slope(V a) const { return sigmoid_slope(a); }
+};
+
+template <class V>
+struct Swiglu : GatedBy<Silu, V> {
+  static constexpr Spec spec{.name = "swiglu",
+                             .params = "",
+                             .formula = "gate * sigmoid(gate) * up",
+                             .paper = "arXiv:2002.05202",
+                             .heavy = true};
+};
+
+template <class V>
+struct Geglu : GatedBy<Gelu, V> {
+  static constexpr Spec spec{.name = "geglu",
+                             .params = "",
+                             .formula = "0.5 * gate * erfc(-gate * sqrt(0.5)) * up",
+                             .paper = "arXiv:2002.05202",
+                             .heavy = true};
+};
+
+template <class V>
+struct GegluTanh : GatedBy<GeluTanh, V> {
+  static constexpr Spec spec{.name = "geglu_tanh",
+                             .params = "",
+                             .formula = "gate * sigmoid(sqrt(8 / pi) * (gate + 0.044715 * gate**3)) * up",
+                             .paper = "arXiv:2002.05202",
+                             .heavy = true};
+};
+
+template <class V>
+struct QuickGeglu : GatedBy<QuickGelu, V> {
+  static constexpr Spec spec{.name = "quick_geglu",
+                             .params = "",
+                             .formula = "gate * sigmoid(1.702 * gate) * up",
+                             .paper = "arXiv:2002.05202",
+                             .heavy = true};
+};
+
+template <class V>
+struct Reglu : GatedBy<Relu, V> {
+  static constexpr Spec spec{.name = "reglu",
+                             .params = "",
+                             .formula = "clamp(gate, min=0) * up",
+                             .paper = "arXiv:2002.05202",
+                             .gates = true};
+};
+
+template <class V>
+struct Seglu : GatedBy<Selu, V> {
+  static constexpr Spec spec{.name = "seglu",
+                             .params = "",
+                             .formula =
+                                 "1.0507009873554804934193349852946 * where(gate > 0, gate, "
+                                 "1.6732632423543772848170429916717 * expm1(clamp(gate, max=0))) * up",
+                             .paper = "arXiv:2002.05202",
+                             .heavy = true};
+};
+
+template <class V>
+struct BilinearGlu : GatedBy<Identity, V> {
+  static constexpr Spec spec{
+      .name = "bilinear_glu", .params = "", .formula = "gate * up", .paper = "arXiv:2002.05202"};
+};
+
+template <class V>
+struct SwigluClamped {
+  static constexpr Spec spec{.name = "swiglu_clamped",
+                             .params = "float alpha=1.702, float limit=7.0",
+                             .formula =
+                                 "clamp(gate, max=limit) * sigmoid(alpha * clamp(gate, max=limit))"
+                                 " * (clamp(up, -limit, limit) + 1)",
+                             .paper = "arXiv:2508.10925",
+                             .gates = true,
+                             .heavy = true};
+  V alpha, limit;
+  ACT_FN V gate(V a) const { return Swish<V>{alpha}.forward(at_most(a, limit)); }
+  ACT_FN V gate_slope(V a) const { return select(a > limit, V(0), Swish<V>{alpha}.slope(at_most(a, limit))); }
+  ACT_FN V up(V u) const { return clamp(u, -limit, limit) + V(1); }
+  ACT_FN V up_slope(V u) const { return select(abs(u) > limit, V(0), V(1)); }
+};
+
+using GatedUnits = List<Siglu, Swiglu, Geglu, GegluTanh, QuickGeglu, Reglu, Seglu, BilinearGlu, SwigluClamped>;
+
+}  // namespace act_ext

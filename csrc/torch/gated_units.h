@@ -1,0 +1,17 @@
+// The gated units in the dispatcher: on two tensors, and on one that holds both halves.
+#pragma once
+
+#include <torch/library.h>
+
+#include "node.h"
+
+namespace act_ext {
+
+// See `derivatives`.
+torch::autograd::variable_list unit_derivatives(const Differentiated& what, const torch::autograd::variable_list& grads,
+                                                const Saved& saved);
+
+// The autograd kernels of one unit.
+void register_unit_autograd(torch::Library& library, const Op& op);
+
+}  // namespace act_ext
