@@ -619,12 +619,15 @@ def _documented_unit(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return function
 
 
+_units = {name: entry(name) for name, spec in _specs.items() if spec["arity"] == 2}
+
+
 def _unit(
     name: str, gate: Tensor, up: Tensor | None, dim: int, gate_first: bool, interleaved: bool, *params: float
 ) -> Tensor:
-    if up is not None:
-        return getattr(_ops, name)(gate, up, *params)
-    return getattr(_ops, name + "_packed")(gate, dim, gate_first, interleaved, *params)
+    if up is None:
+        return getattr(_ops, name + "_packed")(gate, dim, gate_first, interleaved, *params)
+    return getattr(_ops, name)(gate, up, *params) if is_dynamo_compiling() else _units[name](gate, up, *params)
 
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:

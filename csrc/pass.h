@@ -112,7 +112,8 @@ struct Step<Op, pass, V, 2> {
 
   ACT_FN V operator()(V a, V u) const { return op.gate(a) * op.up(u); }
   ACT_FN Results<V, 2> operator()(V g, V a, V u) const {
-    return {times_slope<gates>(g * op.up(u), op.gate_slope(a)), times_slope<gates>(g * op.gate(a), op.up_slope(u))};
+    const auto [value, slope] = op.gate_and_slope(a);
+    return {times_slope<gates>(g * op.up(u), slope), times_slope<gates>(g * value, op.up_slope(u))};
   }
   ACT_FN Results<V, 3> operator()(V ha, V hu, V g, V a, V u) const {
     const Dual<V> slope = dual.gate_slope(Dual<V>(a, V(1)));

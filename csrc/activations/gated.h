@@ -29,6 +29,27 @@ ACT_FN V logistic_gate_slope(V w, X z) {
   return s.times_top(fma(bounded, s.other, s.denominator), squared_denominator(s));
 }
 
+// A value with its slope, where one quotient gives both.
+template <class V>
+struct ValueAndSlope {
+  V value, slope;
+};
+
+// Of x sigmoid(z), with w = x dz/dx, bounded; z a V or a Pair.
+template <class V, class X>
+ACT_FN ValueAndSlope<V> logistic_gate_and_slope(V x, X z, V w) {
+  const ExpRatio<V> e = exp_ratio(clamped(z, V(-exp_zero<V>), V(exp_ratio_limit<V>)));
+  const V inverse = V(1) / (e.top + e.bottom);
+  const V gate = e.top * inverse, other = e.bottom * inverse;
+  // Where the gate is 0, x must not outweigh it.
+  return {select(gate == V(0), copysign(V(0), x), x * gate), gate * fma(w, other, V(1))};
+}
+// dz/dx x for a z that is proportional to x.
+template <class V>
+ACT_FN V bounded_product(V z) {
+  return clamp(z, V(-exp_limit<V>), V(exp_ratio_limit<V>));
+}
+
 template <class V>
 struct Silu {
   static constexpr Spec spec{
@@ -38,6 +59,7 @@ struct Silu {
     return logistic_gate(above, exp_parts(at_most(above, V(sigmoid_is_one<V>))));
   }
   ACT_FN V slope(V x) const { return logistic_gate_slope(x, x); }
+  ACT_FN ValueAndSlope<V> value_and_slope(V x) const { return logistic_gate_and_slope(x, x, bounded_product(x)); }
 };
 
 template <class V>
@@ -59,6 +81,10 @@ struct Swish {
     const auto z = product(beta, x);
     return logistic_gate_slope(z.hi, z);
   }
+  ACT_FN ValueAndSlope<V> value_and_slope(V x) const {
+    const auto z = product(beta, x);
+    return logistic_gate_and_slope(x, z, bounded_product(z.hi));
+  }
 };
 
 template <class V>
@@ -75,6 +101,10 @@ struct QuickGelu {
   ACT_FN V slope(V x) const {
     const auto z = argument(x);
     return logistic_gate_slope(z.hi, z);
+  }
+  ACT_FN ValueAndSlope<V> value_and_slope(V x) const {
+    const auto z = argument(x);
+    return logistic_gate_and_slope(x, z, bounded_product(z.hi));
   }
 
  private:
@@ -94,10 +124,21 @@ struct Gelu {
   }
   ACT_FN V slope(V x) const {
     const auto t = normal_tail(x);
-    const V density = t.a * V(0.398942280401432677939946);  // 1 / sqrt(2 pi)
+    const V density = t.a * V(inverse_sqrt_2pi);
     const V tail = t.times(fma(-density, t.denominator, t.numerator()));
     return select(x < V(0), tail, keep_nan(x, V(1) - tail));
   }
+  ACT_FN ValueAndSlope<V> value_and_slope(V x) const {
+    const auto t = normal_tail(x);
+    const V density = t.a * V(inverse_sqrt_2pi);
+    const V inverse = V(1) / t.denominator;
+    const V value = t.times_inverse(t.a_times_numerator(), inverse);
+    const V tail = t.times_inverse(fma(-density, t.denominator, t.numerator()), inverse);
+    return {at_least(x, V(-0.0)) - value, select(x < V(0), tail, keep_nan(x, V(1) - tail))};
+  }
+
+ private:
+  static constexpr double inverse_sqrt_2pi = 0.398942280401432677939946;
 };
 
 template <class V>
@@ -117,6 +158,11 @@ struct GeluTanh {
     const V dz = fma(V(3 * cubic), bounded * bounded, V(linear + linear_rest));
     const auto s = logistic(argument(bounded));
     return s.times_top(fma(bounded * s.other, dz, s.denominator), squared_denominator(s));
+  }
+  ACT_FN ValueAndSlope<V> value_and_slope(V x) const {
+    const V bounded = clamp(x, V(-limit), V(is_single<V> ? 8 : 18));
+    return logistic_gate_and_slope(x, argument(bounded),
+                                   bounded * fma(V(3 * cubic), bounded * bounded, V(linear + linear_rest)));
   }
 
  private:

@@ -21,6 +21,13 @@ struct GatedBy {
       return F<V>{}.slope(a);
     }
   }
+  ACT_FN ValueAndSlope<V> gate_and_slope(V a) const {
+    if constexpr (requires(F<V> activation) { activation.value_and_slope(a); }) {
+      return F<V>{}.value_and_slope(a);
+    } else {
+      return {gate(a), gate_slope(a)};
+    }
+  }
   ACT_FN V up(V u) const { return u; }
   ACT_FN V up_slope(V) const { return V(1); }
 };
@@ -34,6 +41,11 @@ struct Siglu : GatedBy<Sigmoid, V> {
                              .heavy = true};
   // That of Sigmoid takes the result, which has lost what lies beyond 1.
   ACT_FN V gate_slope(V a) const { return sigmoid_slope(a); }
+  ACT_FN ValueAndSlope<V> gate_and_slope(V a) const {
+    const ExpRatio<V> e = exp_ratio(clamp(a, V(-exp_zero<V>), V(70)));
+    const V inverse = V(1) / (e.top + e.bottom), gate = e.top * inverse;
+    return {gate, gate * (e.bottom * inverse)};
+  }
 };
 
 template <class V>
@@ -111,6 +123,10 @@ struct SwigluClamped {
   V alpha, limit;
   ACT_FN V gate(V a) const { return Swish<V>{alpha}.forward(at_most(a, limit)); }
   ACT_FN V gate_slope(V a) const { return select(a > limit, V(0), Swish<V>{alpha}.slope(at_most(a, limit))); }
+  ACT_FN ValueAndSlope<V> gate_and_slope(V a) const {
+    const auto [value, slope] = Swish<V>{alpha}.value_and_slope(at_most(a, limit));
+    return {value, select(a > limit, V(0), slope)};
+  }
   ACT_FN V up(V u) const { return clamp(u, -limit, limit) + V(1); }
   ACT_FN V up_slope(V u) const { return select(abs(u) > limit, V(0), V(1)); }
 };

@@ -18,6 +18,7 @@ struct NormalTail {
   ACT_FN V numerator() const { return fma(a, rest, V(0.5)); }
   // factor e^(-a^2/2) / denominator
   ACT_FN V times(V factor) const { return scale(fma(factor, q, factor) / denominator, power); }
+  ACT_FN V times_inverse(V factor, V inverse) const { return scale(fma(factor, q, factor) * inverse, power); }
 };
 
 // Where the tail is 0 after any rounding.

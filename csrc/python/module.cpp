@@ -4,6 +4,7 @@
 #include <torch/csrc/autograd/python_variable.h>
 #include <torch/csrc/utils/pybind.h>
 
+#include <algorithm>
 #include <list>
 #include <string>
 #include <vector>
@@ -25,14 +26,15 @@ constexpr int64_t kReleaseGil = 8192;
 struct Entry {
   const Op* op;
   bool takes_approximate;
-  std::vector<std::string> parameters;
+  std::vector<std::string> tensors, parameters;
   PyObject* general;  // the torch.ops overload packet, owned for the life of the process
   PyMethodDef method;
 };
 
-at::Tensor call(const Op& op, const Params& params, bool tanh_form, const at::Tensor& input) {
+at::Tensor call(const Op& op, const Params& params, bool tanh_form, const at::Tensor& first, const at::Tensor* second) {
   static const Op& gelu_tanh = *find_op("gelu_tanh");
-  return Handle::of(tanh_form ? gelu_tanh : op, Pass::forward).call(params, input);
+  const Handle& handle = Handle::of(tanh_form ? gelu_tanh : op, Pass::forward);
+  return second == nullptr ? handle.call(params, first) : handle.call(params, first, *second);
 }
 
 bool takes_part_in_torch_function(PyObject* object) {
@@ -77,36 +79,43 @@ PyObject* enter(PyObject* capsule, PyObject* const* args, Py_ssize_t count) {
   const auto& entry = *static_cast<Entry*>(PyCapsule_GetPointer(capsule, nullptr));
   Params params{};
   bool tanh_form = false;
-  if (count < 1) {
-    PyErr_Format(PyExc_TypeError, "act_ext.%s(): missing argument 'input'", entry.op->spec.name);
+  const int tensors = entry.op->arity;
+  if (count < tensors) {
+    PyErr_Format(PyExc_TypeError, "act_ext.%s(): missing argument '%s'", entry.op->spec.name,
+                 entry.tensors[count].c_str());
     throw python_error();
   }
-  if (!THPVariable_CheckExact(args[0]) || at::impl::torch_function_mode_enabled() ||
-      !parse(entry, args + 1, count - 1, params, tanh_form)) {
-    require(takes_part_in_torch_function(args[0]), entry, "input", "Tensor", args[0]);
+  bool exact = true;
+  for (int i = 0; i < tensors; ++i) exact = exact && THPVariable_CheckExact(args[i]);
+  if (!exact || at::impl::torch_function_mode_enabled() ||
+      !parse(entry, args + tensors, count - tensors, params, tanh_form)) {
+    for (int i = 0; i < tensors; ++i) {
+      require(takes_part_in_torch_function(args[i]), entry, entry.tensors[i].c_str(), "Tensor", args[i]);
+    }
     // gelu's parameter is keyword-only in the schema.
     static PyObject* const keyword = PyTuple_Pack(1, PyUnicode_InternFromString("approximate"));
     const bool named = entry.takes_approximate && count == 2;
     return PyObject_Vectorcall(entry.general, args, named ? 1 : count, named ? keyword : nullptr);
   }
   const at::Tensor& input = THPVariable_Unpack(args[0]);
+  const at::Tensor* second = tensors == 2 ? &THPVariable_Unpack(args[1]) : nullptr;
   if (input.unsafeGetTensorImpl()->has_symbolic_sizes_strides() || input.numel() < kReleaseGil) {
-    return THPVariable_Wrap(call(*entry.op, params, tanh_form, input));
+    return THPVariable_Wrap(call(*entry.op, params, tanh_form, input, second));
   }
   at::Tensor result;
   {
     const py::gil_scoped_release release;
-    result = call(*entry.op, params, tanh_form, input);
+    result = call(*entry.op, params, tanh_form, input, second);
   }
   return THPVariable_Wrap(std::move(result));
   END_HANDLE_TH_ERRORS
 }
 
-// "alpha" of "float alpha=1.0", for each.
-std::vector<std::string> parameter_names(const Op& op) {
+// The names of the arguments in [begin, end) of the op's schema.
+std::vector<std::string> argument_names(const Op& op, size_t begin, size_t end) {
   std::vector<std::string> names;
-  const auto& schema = find_in_dispatcher(op.spec.name).schema();
-  for (size_t i = 1; i < schema.arguments().size(); ++i) names.push_back(schema.arguments()[i].name());
+  const auto& arguments = find_in_dispatcher(op.spec.name).schema().arguments();
+  for (size_t i = begin; i < std::min(end, arguments.size()); ++i) names.push_back(arguments[i].name());
   return names;
 }
 
@@ -120,7 +129,12 @@ py::object make_entry(const std::string& name, py::object general) {
   const Op& op = op_named(name);
   static std::list<Entry> entries;
   auto& entry =
-      entries.emplace_back(Entry{&op, takes_approximate(op), parameter_names(op), general.release().ptr(), {}});
+      entries.emplace_back(Entry{&op,
+                                           takes_approximate(op),
+                                           argument_names(op, 0, op.arity),
+                                           argument_names(op, op.arity, SIZE_MAX),
+                                           general.release().ptr(),
+                                           {}});
   entry.method = {op.spec.name, reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(enter)), METH_FASTCALL, nullptr};
   const auto capsule = py::reinterpret_steal<py::object>(PyCapsule_New(&entry, nullptr, nullptr));
   return py::reinterpret_steal<py::object>(PyCFunction_New(&entry.method, capsule.ptr()));
