@@ -219,6 +219,90 @@ class Swish(_InPlace):
         return F.swish(input, self.beta, self.inplace)
 
 
+class HardMish(_InPlace):
+    """See :func:`act_ext.functional.hard_mish`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.hard_mish(input, self.inplace)
+
+
+class Squareplus(_InPlace):
+    """See :func:`act_ext.functional.squareplus`."""
+
+    def __init__(self, b: float = 4.0, inplace: bool = False) -> None:
+        super().__init__(inplace)
+        self.b = b
+
+    def extra_repr(self) -> str:
+        return ", ".join(filter(None, [f"b={self.b}", super().extra_repr()]))
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.squareplus(input, self.b, self.inplace)
+
+
+class ISRU(_InPlace):
+    """See :func:`act_ext.functional.isru`."""
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        super().__init__(inplace)
+        self.alpha = alpha
+
+    def extra_repr(self) -> str:
+        return ", ".join(filter(None, [f"alpha={self.alpha}", super().extra_repr()]))
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.isru(input, self.alpha, self.inplace)
+
+
+class ISRLU(_InPlace):
+    """See :func:`act_ext.functional.isrlu`."""
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        super().__init__(inplace)
+        self.alpha = alpha
+
+    def extra_repr(self) -> str:
+        return ", ".join(filter(None, [f"alpha={self.alpha}", super().extra_repr()]))
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.isrlu(input, self.alpha, self.inplace)
+
+
+class LiSHT(_InPlace):
+    """See :func:`act_ext.functional.lisht`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.lisht(input, self.inplace)
+
+
+class TanhExp(_InPlace):
+    """See :func:`act_ext.functional.tanhexp`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.tanhexp(input, self.inplace)
+
+
+class Smish(_InPlace):
+    """See :func:`act_ext.functional.smish`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.smish(input, self.inplace)
+
+
+class Logish(_InPlace):
+    """See :func:`act_ext.functional.logish`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.logish(input, self.inplace)
+
+
+class Gish(_InPlace):
+    """See :func:`act_ext.functional.gish`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.gish(input, self.inplace)
+
+
 # The gated units.
 
 

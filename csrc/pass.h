@@ -107,8 +107,7 @@ struct Step<Op, pass, V, 2> {
   Op<V> op;
   Op<Dual<V>> dual;  // unused, and gone, but in the second derivative
 
-  ACT_FN explicit Step(const double* params)
-      : op(with_params<Op, V>(params)), dual(with_params<Op, Dual<V>>(params)) {}
+  ACT_FN explicit Step(const double* params) : op(with_params<Op, V>(params)), dual(with_params<Op, Dual<V>>(params)) {}
 
   ACT_FN V operator()(V a, V u) const { return op.gate(a) * op.up(u); }
   ACT_FN Results<V, 2> operator()(V g, V a, V u) const {

@@ -27,6 +27,9 @@ PARAMETERS: dict[str, list[dict[str, float]]] = {
     "celu": [{"alpha": 0.3}, {"alpha": 2.0}, {"alpha": -1.5}],
     "softplus": [{"beta": 0.5, "threshold": 20.0}, {"beta": 3.0, "threshold": 2.0}],
     "swish": [{"beta": 1.702}, {"beta": 0.25}, {"beta": -1.0}, {"beta": 0.0}],
+    "squareplus": [{"b": 0.3}, {"b": 100.0}],
+    "isru": [{"alpha": 0.1}, {"alpha": 30.0}],
+    "isrlu": [{"alpha": 0.1}, {"alpha": 30.0}],
 }
 
 
@@ -79,6 +82,8 @@ class Case:
             return [self.values["min_val"], self.values["max_val"]]
         if self.name == "relu6":
             return [0.0, 6.0]
+        if self.name == "hard_mish":
+            return [-2.0]
         if self.name in ("hardsigmoid", "hardswish"):
             return [-3.0, 3.0]
         return (
@@ -126,6 +131,18 @@ class Case:
             inner = wide.clamp(max=0) / (self._rounded(x.dtype)["alpha"] if self.name == "celu" else 1)
             outer = {"elu": self._rounded(x.dtype).get("alpha"), "selu": 1.7580993408473766, "celu": 1}[self.name]
             slope = torch.where(wide > 0, slope, outer * torch.exp(inner))
+        elif self.name in ("tanhexp", "gish"):
+            # Further up the derivative has reached its limit, and exp overflows.
+            bounded = wide.detach().clamp(max=50).requires_grad_()
+            slope = torch.autograd.grad(self.formula(bounded, x.dtype).sum(), bounded)[0]
+        elif self.name == "squareplus":
+            b = self._rounded(x.dtype)["b"]
+            root = (wide * wide + b) ** 0.5
+            below = 0.5 * b / (root + wide.abs()) / root
+            slope = torch.where(wide < 0, below, 1 - below)
+        elif self.name in ("isru", "isrlu"):
+            root = (1 + self._rounded(x.dtype)["alpha"] * wide**2) ** -1.5
+            slope = root if self.name == "isru" else torch.where(wide < 0, root, 1.0)
         elif self.name == "sigmoid":
             slope = value * self.formula(-wide, x.dtype)
         elif self.name == "softsign":

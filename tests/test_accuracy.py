@@ -17,6 +17,11 @@ SLOPE_ZERO = {
     "gelu_tanh": -0.7524614,
     "mish": -1.1924327,
     "hardswish": -1.5,
+    "hard_mish": -1.0,
+    "tanhexp": -1.0788601,
+    "smish": -1.3945193,
+    "logish": -1.3724541,
+    "gish": -1.282051,
 }
 DISTANCE = 1.0
 ULP = 4.0
@@ -115,10 +120,10 @@ def mp_formula(case):
     def where(condition, a, b):
         return a if condition else b
 
-    def clamp(x, max):
-        return min(x, max)
+    def clamp(x, low=-mpmath.inf, high=mpmath.inf, max=mpmath.inf):
+        return min(x, high, max) if x > low else mpmath.mpf(low)
 
-    scope = {name: getattr(mpmath, name) for name in ("exp", "expm1", "erfc", "tanh", "sqrt")}
+    scope = {name: getattr(mpmath, name) for name in ("exp", "expm1", "log1p", "erfc", "tanh", "sqrt")}
     scope |= {"where": where, "clamp": clamp, "abs": abs, "zeros_like": lambda x: mpmath.mpf(0), "pi": mpmath.pi}
     scope |= {"logaddexp": lambda a, b: mpmath.log1p(mpmath.exp(-abs(a - b))) + max(a, b)}
     scope |= {"sigmoid": lambda x: 1 / (1 + mpmath.exp(-x))}

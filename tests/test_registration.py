@@ -39,6 +39,15 @@ MODULES = {
     "gelu": "GELU",
     "gelu_tanh": "GELUTanh",
     "mish": "Mish",
+    "hard_mish": "HardMish",
+    "squareplus": "Squareplus",
+    "isru": "ISRU",
+    "isrlu": "ISRLU",
+    "lisht": "LiSHT",
+    "tanhexp": "TanhExp",
+    "smish": "Smish",
+    "logish": "Logish",
+    "gish": "Gish",
 }
 
 

@@ -37,9 +37,18 @@ LIMITS = {
     "gelu": (0, INF, 0, 1),
     "gelu_tanh": (0, INF, 0, 1),
     "mish": (0, INF, 0, 1),
+    "hard_mish": (0, INF, 0, 1),
+    "squareplus": (0, INF, 0, 1),
+    "isru": (-1, 1, 0, 0),
+    "isrlu": (-1, INF, 0, 1),
+    "lisht": (INF, INF, -1, 1),
+    "tanhexp": (0, INF, 0, 1),
+    "smish": (0, INF, 0, 0.6),
+    "logish": (0, INF, 0, 0.6931471805599453),
+    "gish": (0, INF, 0, 0.6931471805599453),
 }
 # f(-0) is -0 where the function is odd, or 0 at 0 with the sign of x around it.
-NO_SIGNED_ZERO = {"binary_step", "threshold", "hardsigmoid", "sigmoid", "logsigmoid", "softplus"}
+NO_SIGNED_ZERO = {"binary_step", "threshold", "hardsigmoid", "sigmoid", "logsigmoid", "softplus", "squareplus", "lisht"}
 
 
 def value_and_slope(case, x):
@@ -93,7 +102,7 @@ def test_signed_zero(case, dtype, device):
 def test_negative_tail_of_the_gated_ends_in_minus_zero(case, dtype, device):
     if LIMITS[case.name][0] != 0 or case.name in ("binary_step", "relu", "relu6", "threshold", "relu_squared"):
         pytest.skip("its limit at minus infinity is not 0 from below")
-    if case.name in ("sigmoid", "softplus", "hardsigmoid"):
+    if case.name in ("sigmoid", "softplus", "hardsigmoid", "squareplus"):
         pytest.skip("it is positive")
     y = case.function(torch.tensor([-INF, -1e4], dtype=dtype, device=device))
     assert y.eq(0).all()

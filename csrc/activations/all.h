@@ -5,6 +5,7 @@
 #include "exponential.h"
 #include "gated.h"
 #include "gated_units.h"
+#include "literature.h"
 #include "rectifiers.h"
 #include "sigmoidal.h"
 
@@ -14,4 +15,5 @@
   X(Exponential, exponential) \
   X(Sigmoidal, sigmoidal)     \
   X(Gated, gated)             \
+  X(Literature, literature)   \
   X(GatedUnits, gated_units)

@@ -34,11 +34,8 @@ struct GatedBy {
 
 template <class V>
 struct Siglu : GatedBy<Sigmoid, V> {
-  static constexpr Spec spec{.name = "siglu",
-                             .params = "",
-                             .formula = "sigmoid(gate) * up",
-                             .paper = "arXiv:1612.08083",
-                             .heavy = true};
+  static constexpr Spec spec{
+      .name = "siglu", .params = "", .formula = "sigmoid(gate) * up", .paper = "arXiv:1612.08083", .heavy = true};
   // That of Sigmoid takes the result, which has lost what lies beyond 1.
   ACT_FN V gate_slope(V a) const { return sigmoid_slope(a); }
   ACT_FN ValueAndSlope<V> gate_and_slope(V a) const {
@@ -86,11 +83,8 @@ struct QuickGeglu : GatedBy<QuickGelu, V> {
 
 template <class V>
 struct Reglu : GatedBy<Relu, V> {
-  static constexpr Spec spec{.name = "reglu",
-                             .params = "",
-                             .formula = "clamp(gate, min=0) * up",
-                             .paper = "arXiv:2002.05202",
-                             .gates = true};
+  static constexpr Spec spec{
+      .name = "reglu", .params = "", .formula = "clamp(gate, min=0) * up", .paper = "arXiv:2002.05202", .gates = true};
 };
 
 template <class V>
@@ -106,8 +100,7 @@ struct Seglu : GatedBy<Selu, V> {
 
 template <class V>
 struct BilinearGlu : GatedBy<Identity, V> {
-  static constexpr Spec spec{
-      .name = "bilinear_glu", .params = "", .formula = "gate * up", .paper = "arXiv:2002.05202"};
+  static constexpr Spec spec{.name = "bilinear_glu", .params = "", .formula = "gate * up", .paper = "arXiv:2002.05202"};
 };
 
 template <class V>

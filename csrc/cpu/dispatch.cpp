@@ -98,8 +98,8 @@ void move(const char* from, Steps from_steps, char* to, Steps to_steps, int64_t 
 
 // Tile by tile, through blocks of contiguous memory for the operands that are not contiguous themselves.
 template <class T>
-void run_buffered(Kernel kernel, int outputs, int operands, char** data, const int64_t* strides, int64_t size0, int64_t size1,
-                  const double* params) {
+void run_buffered(Kernel kernel, int outputs, int operands, char** data, const int64_t* strides, int64_t size0,
+                  int64_t size1, const double* params) {
   constexpr int64_t kBlock = 512, size = sizeof(T);
   alignas(64) char buffer[kMaxOperands][kBlock * size];
   const int64_t width = std::min(size0, kBlock), height = kBlock / width;

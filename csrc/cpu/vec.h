@@ -221,6 +221,10 @@ ACT_FN Vec<T> abs(Vec<T> a) {
   return {Vectorized<T>(a.low).abs(), Vectorized<T>(a.high).abs()};
 }
 template <class T>
+ACT_FN Vec<T> sqrt(Vec<T> a) {
+  return {Vectorized<T>(a.low).sqrt(), Vectorized<T>(a.high).sqrt()};
+}
+template <class T>
 ACT_FN Vec<T> minus_abs(Vec<T> a) {
   const Vectorized<T> sign(T(-0.0));
   return {Vectorized<T>(a.low) | sign, Vectorized<T>(a.high) | sign};

@@ -139,6 +139,49 @@ ACT_FN Dual<V> sigmoid(Pair<Dual<V>> z) {
   return {s, select(abs(z.hi.v) < V(exp_limit<V>), slope * (z.hi.d + z.lo.d), keep_nan(s, V(0)))};
 }
 template <class V>
+ACT_FN Dual<V> tanh(Dual<V> x) {
+  const auto [t, slope] = tanh_and_slope(abs(x.v));
+  return {copysign(t, x.v), slope * x.d};
+}
+template <class V>
+ACT_FN TanhAndSlope<Dual<V>> tanh_and_slope(Dual<V> a) {
+  const auto [t, slope] = tanh_and_slope(a.v);
+  return {{t, slope * a.d}, {slope, V(-2) * t * slope * a.d}};
+}
+template <class V>
+ACT_FN Dual<V> expm1(Dual<V> x) {
+  const V m = expm1(x.v);
+  return {m, fma(m, x.d, x.d)};
+}
+template <class V>
+ACT_FN Dual<V> log1p(Dual<V> u) {
+  return {log1p(u.v), u.d / (V(1) + u.v)};
+}
+template <class V>
+ACT_FN Dual<V> times_atanh_series(Dual<V> factor, Dual<V> w) {
+  // The series is 2 atanh(w / 2) / w, whose derivative is (1 / (1 - w^2 / 4) - series) / w.
+  const V series = times_atanh_series(V(1), w.v);
+  const V slope = select(w.v < V(0x1p-12), w.v * V(1.0 / 6), (V(1) / fma(V(-0.25) * w.v, w.v, V(1)) - series) / w.v);
+  return {times_atanh_series(factor.v, w.v), fma(series, factor.d, factor.v * slope * w.d)};
+}
+template <class V>
+ACT_FN Dual<V> scaled_exp(Dual<V> factor, Dual<V> x) {
+  const V e = scaled_exp(factor.v, x.v);
+  return {e, fma(e, x.d, scaled_exp(factor.d, x.v))};
+}
+template <class V>
+ACT_FN Dual<V> sqrt(Dual<V> x) {
+  const V r = sqrt(x.v);
+  return {r, V(0.5) * x.d / r};
+}
+template <class V>
+ACT_FN Dual<V> copysign(Dual<V> magnitude, Dual<V> sign) {
+  const auto negative = copysign(V(1), sign.v) < V(0);
+  const auto flips = copysign(V(1), magnitude.v) < V(0);
+  const V same = select(flips, -magnitude.d, magnitude.d);
+  return {copysign(magnitude.v, sign.v), select(negative, -same, same)};
+}
+template <class V>
 ACT_FN Dual<V> tanh_defect(Dual<V> x) {
   const V t = tanh(x.v);
   return {tanh_defect(x.v), t * t * x.d};

@@ -85,8 +85,8 @@ struct ExpRatio {
 template <class V>
 inline constexpr double exp_zero = is_single<V> ? 104.0 : 745.2;
 
-// For x between -exp_zero and exp_ratio_limit (kSide 1), or -exp_ratio_limit and exp_zero (kSide -1), or NaN; x a V or a
-// Pair.
+// For x between -exp_zero and exp_ratio_limit (kSide 1), or -exp_ratio_limit and exp_zero (kSide -1), or NaN; x a V or
+// a Pair.
 template <class V>
 inline constexpr double exp_ratio_limit = is_single<V> ? 70.0 : 600.0;
 template <int kSide = 1, class X>

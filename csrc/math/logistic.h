@@ -71,12 +71,11 @@ ACT_FN V sigmoid_slope(V z) {
   return (e.top * inverse) * (e.bottom * inverse);
 }
 
-// log(1 + e^u), given e^u for a u that is at most 0, by 2 atanh(w / 2) with w = 2 e^u / (2 + e^u).
+// factor 2 atanh(w / 2) / w for 0 <= w <= 2/3: with factor = w 2 atanh(w / 2), the logarithm of (2 + w) / (2 - w).
 template <class V>
-ACT_FN V log1p_exp(ExpRatio<V> e) {
-  const V w = (e.top + e.top) / fma(V(2), e.bottom, e.top);
+ACT_FN V times_atanh_series(V factor, V w) {
   const V z = w * w;
-  // (2 atanh(w / 2) / w - 1) / w^2 on 0 <= w <= 2/3, in z = w^2; error relative to the logarithm 2^-27.5, 2^-64.3.
+  // (2 atanh(w / 2) / w - 1) / w^2 in z = w^2; error relative to the logarithm 2^-27.5, 2^-64.3.
   V tail(0);
   if constexpr (is_single<V>) {
     tail =
@@ -87,7 +86,21 @@ ACT_FN V log1p_exp(ExpRatio<V> e) {
                0.000088778429034249840531, 0.000018779877021675291821, 4.0699555987636701056e-6,
                8.9415366880246242141e-7, 2.0880289676488255682e-7, 3.3794424723175715614e-8, 1.9454439043674542534e-8);
   }
-  return fma(w * z, tail, w);
+  return fma(factor * z, tail, factor);
+}
+
+// log(1 + e^u), given e^u for a u that is at most 0.
+template <class V>
+ACT_FN V log1p_exp(ExpRatio<V> e) {
+  const V w = (e.top + e.top) / fma(V(2), e.bottom, e.top);
+  return times_atanh_series(w, w);
+}
+
+// log(1 + u) for 0 <= u <= 1.
+template <class V>
+ACT_FN V log1p(V u) {
+  const V w = (u + u) / (V(2) + u);
+  return times_atanh_series(w, w);
 }
 
 // -m / (m + 2) with m = e^(-2|x|) - 1, the sign of x put back.
@@ -97,6 +110,22 @@ ACT_FN V tanh(V x) {
   const V power = pow2(e.n);
   const V m = fma(power, e.q, power - V(1));
   return copysign(m / (m + V(2)), x);
+}
+
+// Of a >= 0; the slope, 1 - tanh(a)^2, by e^(-2a), from which it does not cancel.
+template <class V>
+struct TanhAndSlope {
+  V value, slope;
+};
+template <class V>
+ACT_FN TanhAndSlope<V> tanh_and_slope(V a) {
+  const Exp<V> e = exp_parts(V(-2) * at_most(a, V(exp_limit<V> / 2)));
+  const Power<V> power(e.n);
+  const V value = scale(V(1) + e.q, power);
+  // e^(-2a) - 1; where its power is small the difference is exact enough.
+  const V m = select(a < V(20), fma(pow2(at_least(e.n, V(-100))), e.q, pow2(at_least(e.n, V(-100))) - V(1)), V(-1));
+  const V inverse = V(1) / (V(1) + value);
+  return {-m * inverse, (V(4) * value) * (inverse * inverse)};
 }
 
 // x - tanh(x) for |x| <= 1, as x z Q(z) with z = x^2: relative error 2^-27.5, 2^-55.9. Coefficients: tools/fit.py.

@@ -29,6 +29,7 @@ ACT_FN double fma(double a, double b, double c) { return ::fma(a, b, c); }
   ACT_FN T abs(T a) { return std::fabs(a); }                                        \
   ACT_FN T minus_abs(T a) { return -std::fabs(a); }                                 \
   ACT_FN T copysign(T magnitude, T sign) { return std::copysign(magnitude, sign); } \
+  ACT_FN T sqrt(T a) { return std::sqrt(a); }                                       \
   ACT_FN T select(bool mask, T a, T b) { return mask ? a : b; }                     \
   ACT_FN T at_least(T x, T low) { return x < low ? low : x; }                       \
   ACT_FN T at_most(T x, T high) { return x > high ? high : x; }                     \

@@ -128,8 +128,7 @@ const Op& op_named(const std::string& name) {
 py::object make_entry(const std::string& name, py::object general) {
   const Op& op = op_named(name);
   static std::list<Entry> entries;
-  auto& entry =
-      entries.emplace_back(Entry{&op,
+  auto& entry = entries.emplace_back(Entry{&op,
                                            takes_approximate(op),
                                            argument_names(op, 0, op.arity),
                                            argument_names(op, op.arity, SIZE_MAX),

@@ -7,9 +7,9 @@
 
 #include <list>
 
+#include "elementwise.h"
 #include "gated_units.h"
 #include "node.h"
-#include "elementwise.h"
 
 namespace act_ext {
 namespace {

@@ -53,7 +53,8 @@ bool built_with_cuda() { return true; }
 namespace act_ext {
 
 void run_cuda(const Call& call, Pass pass, Dtype, Tensors outputs, Tensors, bool) {
-  TORCH_CHECK_NOT_IMPLEMENTED(false, dispatcher_name(*call.op, pass), ": got a tensor on ", (*outputs.begin())->device(),
+  TORCH_CHECK_NOT_IMPLEMENTED(false, dispatcher_name(*call.op, pass), ": got a tensor on ",
+                              (*outputs.begin())->device(),
                               ", but act_ext was built without CUDA kernels; rebuild it with a CUDA build of torch "
                               "and nvcc: FORCE_CUDA=1 pip install --no-build-isolation .");
 }

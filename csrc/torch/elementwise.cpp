@@ -26,9 +26,8 @@ const char* const kInputNames[kPasses][3] = {{"input"},
                                              {"grad_grad_input", "grad_output", "input"},
                                              {"grad_output", "result"},
                                              {"grad_grad_input", "grad_output", "result"}};
-const char* const kUnitInputNames[3][5] = {{"gate", "up"},
-                                           {"grad_output", "gate", "up"},
-                                           {"grad_grad_gate", "grad_grad_up", "grad_output", "gate", "up"}};
+const char* const kUnitInputNames[3][5] = {
+    {"gate", "up"}, {"grad_output", "gate", "up"}, {"grad_grad_gate", "grad_grad_up", "grad_output", "gate", "up"}};
 
 std::string argument_name(const Call& call, Pass pass, int index) {
   if (call.op->arity == 2) return kUnitInputNames[static_cast<int>(pass)][index];

@@ -112,8 +112,8 @@ Two backward_pass(const Call& call, const Tensor& g, const Tensor& gate, const T
 
 Tensor packed_backward_pass(const Call& call, const Packing& p, const Tensor& g, const Tensor& input) {
   if (concerns_the_kernel_alone(g, input)) return packed_backward(call, p, g, input);
-  return dispatched<Tensor, T, T, int64_t, bool, bool>(packed_name(*call.op, Pass::backward), call, g, input,
-                                                                 p.dim, p.gate_first, p.interleaved);
+  return dispatched<Tensor, T, T, int64_t, bool, bool>(packed_name(*call.op, Pass::backward), call, g, input, p.dim,
+                                                       p.gate_first, p.interleaved);
 }
 
 // What `derivatives` gives for the backward pass: a derivative that is not there counts as zeros.
@@ -155,7 +155,8 @@ variable_list pushed_forward(const Differentiated& what, const Saved& inputs, co
   const variable_list rest(tangents.begin() + 1, tangents.end());
   if (any_defined(rest)) {
     const auto second = second_derivatives(what, rest, inputs);
-    for (size_t i = 0; i < result.size(); ++i) result[i] = result[i].defined() ? result[i] + second[i + 1] : second[i + 1];
+    for (size_t i = 0; i < result.size(); ++i)
+      result[i] = result[i].defined() ? result[i] + second[i + 1] : second[i + 1];
   }
   return result;
 }
@@ -222,10 +223,9 @@ void implement(torch::Library& library, const Op& op) {
                [&op](T gate, T up, P... p) { return forward(checked(op, p...), gate, up); });
   library.impl(dispatcher_name(op, Pass::backward).c_str(),
                [&op](T g, T gate, T up, P... p) { return backward(checked(op, p...), g, gate, up); });
-  library.impl(dispatcher_name(op, Pass::double_backward).c_str(),
-               [&op](T h_gate, T h_up, T g, T gate, T up, P... p) {
-                 return double_backward(checked(op, p...), h_gate, h_up, g, gate, up);
-               });
+  library.impl(dispatcher_name(op, Pass::double_backward).c_str(), [&op](T h_gate, T h_up, T g, T gate, T up, P... p) {
+    return double_backward(checked(op, p...), h_gate, h_up, g, gate, up);
+  });
   library.impl(packed_name(op, Pass::forward).c_str(),
                [&op](T input, int64_t dim, bool gate_first, bool interleaved, P... p) {
                  return packed_forward(checked(op, p...), {dim, gate_first, interleaved}, input);
@@ -264,7 +264,7 @@ void record(torch::Library& library, const Op& op) {
   });
   impl(dispatcher_name(op, Pass::double_backward), [&op](const c10::OperatorHandle& handle) {
     return [&op, next = handle.typed<Three(T, T, T, T, T, P...)>()](K keys, T h_gate, T h_up, T g, T gate, T up,
-                                                                     P... p) {
+                                                                    P... p) {
       const Differentiated what{checked(op, p...), Pass::double_backward};
       return recorded(
           keys, what, [&] { return double_backward(what.call, h_gate, h_up, g, gate, up); },
@@ -273,7 +273,7 @@ void record(torch::Library& library, const Op& op) {
   });
   impl(packed_name(op, Pass::forward), [&op](const c10::OperatorHandle& handle) {
     return [&op, next = handle.typed<Tensor(T, int64_t, bool, bool, P...)>()](K keys, T input, int64_t dim, bool first,
-                                                                               bool interleaved, P... p) {
+                                                                              bool interleaved, P... p) {
       const Differentiated what{checked(op, p...), Pass::forward, false, Packing{dim, first, interleaved}};
       return recorded(
           keys, what, [&] { return packed_forward(what.call, *what.packing, input); },
@@ -281,8 +281,8 @@ void record(torch::Library& library, const Op& op) {
     };
   });
   impl(packed_name(op, Pass::backward), [&op](const c10::OperatorHandle& handle) {
-    return [&op, next = handle.typed<Tensor(T, T, int64_t, bool, bool, P...)>()](
-               K keys, T g, T input, int64_t dim, bool first, bool interleaved, P... p) {
+    return [&op, next = handle.typed<Tensor(T, T, int64_t, bool, bool, P...)>()](K keys, T g, T input, int64_t dim,
+                                                                                 bool first, bool interleaved, P... p) {
       const Differentiated what{checked(op, p...), Pass::backward, false, Packing{dim, first, interleaved}};
       return recorded(
           keys, what, [&] { return packed_backward(what.call, *what.packing, g, input); },
@@ -290,8 +290,8 @@ void record(torch::Library& library, const Op& op) {
     };
   });
   impl(packed_name(op, Pass::double_backward), [&op](const c10::OperatorHandle& handle) {
-    return [&op, next = handle.typed<Two(T, T, T, int64_t, bool, bool, P...)>()](
-               K keys, T h, T g, T input, int64_t dim, bool first, bool interleaved, P... p) {
+    return [&op, next = handle.typed<Two(T, T, T, int64_t, bool, bool, P...)>()](K keys, T h, T g, T input, int64_t dim,
+                                                                                 bool first, bool interleaved, P... p) {
       const Differentiated what{checked(op, p...), Pass::double_backward, false, Packing{dim, first, interleaved}};
       return recorded(
           keys, what, [&] { return packed_double_backward(what.call, *what.packing, h, g, input); },
@@ -324,7 +324,9 @@ void register_unit_autograd(torch::Library& library, const Op& op) {
 TORCH_LIBRARY_FRAGMENT(act_ext, library) {
   for (const Op& op : ops_of_arity(2)) define(library, op);
 }
-TORCH_LIBRARY_IMPL(act_ext, CPU, library) { ACT_EXT_FOR_EVERY_UNIT(implement) }
-TORCH_LIBRARY_IMPL(act_ext, CUDA, library) { ACT_EXT_FOR_EVERY_UNIT(implement) }
+TORCH_LIBRARY_IMPL(act_ext, CPU, library){ACT_EXT_FOR_EVERY_UNIT(implement)} TORCH_LIBRARY_IMPL(act_ext, CUDA,
+                                                                                                library) {
+  ACT_EXT_FOR_EVERY_UNIT(implement)
+}
 
 }  // namespace act_ext

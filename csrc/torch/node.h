@@ -1,8 +1,8 @@
 // The autograd node of the elementwise ops.
 #pragma once
 
-#include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/VariableTypeUtils.h>
+#include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/saved_variable.h>
 #include <torch/version.h>
 

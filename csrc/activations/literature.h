@@ -1,0 +1,248 @@
+// Activations from papers that neither torch nor the other families have.
+#pragma once
+
+#include "gated.h"
+
+namespace act_ext {
+
+template <class V>
+struct HardMish {
+  static constexpr Spec spec{.name = "hard_mish",
+                             .params = "",
+                             .formula = "0.5 * x * clamp(x + 2, 0, 2)",
+                             .paper = "https://github.com/digantamisra98/H-Mish",
+                             .gates = true};
+  ACT_FN V forward(V x) const {
+    // Below -2 the result is 0, and -inf * 0 does not arise.
+    const V bounded = at_least(x, V(-2));
+    return bounded * at_most(fma(V(0.5), bounded, V(1)), V(1));
+  }
+  ACT_FN V slope(V x) const { return select(x < V(-2), V(0), at_most(x + V(1), V(1))); }
+};
+
+template <class V>
+struct Squareplus {
+  static constexpr Spec spec{
+      .name = "squareplus",
+      .params = "float b=4.0",
+      .formula = "0.5 * where(x < 0, b / (sqrt(x * x + b) - x), sqrt(x * x + b) + x)",
+      .paper = "arXiv:2112.11687",
+      .heavy = true,
+      .invalid = [](const double* p) -> const char* { return p[0] <= 0 ? "b must be positive" : nullptr; }};
+  V b;
+  ACT_FN V forward(V x) const {
+    const V half = half_sum(abs(x));
+    return select(x < V(0), V(0.25) * b / half, half);
+  }
+  ACT_FN V slope(V x) const {
+    const V a = abs(x), square = fma(a, a, b);
+    const V below = select(a > V(bound), V(0.25) * b / a / a, V(0.5) * b / fma(sqrt(square), a, square));
+    return select(x < V(0), below, keep_nan(x, V(1) - below));
+  }
+
+ private:
+  // Beyond the bound sqrt(a^2 + b) is a, whose square may overflow.
+  static constexpr double bound = 1e18;
+  ACT_FN V half_sum(V a) const { return fma(V(0.5), select(a > V(bound), a, sqrt(fma(a, a, b))), V(0.5) * a); }
+};
+
+template <class V>
+struct Isru {
+  static constexpr Spec spec{
+      .name = "isru",
+      .params = "float alpha=1.0",
+      .formula = "x / sqrt(1 + alpha * x * x)",
+      .paper = "arXiv:1710.09967",
+      .heavy = true,
+      .invalid = [](const double* p) -> const char* { return p[0] <= 0 ? "alpha must be positive" : nullptr; }};
+  V alpha;
+  ACT_FN V forward(V x) const {
+    const V a = bounded(x);
+    return copysign(a / sqrt(square(a)), x);
+  }
+  ACT_FN V slope(V x) const {
+    const V q = square(bounded(x));
+    return V(1) / q / sqrt(q);
+  }
+
+ private:
+  // Where alpha x^2 has this bound, the result has reached its limit.
+  static constexpr double bound = is_single<V> ? 1e18 : 1e150;
+  ACT_FN V bounded(V x) const { return at_most(abs(x), V(bound) / sqrt(alpha)); }
+  // 1 + alpha a^2
+  ACT_FN V square(V a) const { return fma(alpha * a, a, V(1)); }
+};
+
+template <class V>
+struct Isrlu {
+  static constexpr Spec spec{.name = "isrlu",
+                             .params = "float alpha=1.0",
+                             .formula = "where(x < 0, x / sqrt(1 + alpha * clamp(x, max=0)**2), x)",
+                             .paper = "arXiv:1710.09967",
+                             .heavy = true,
+                             .invalid = Isru<double>::spec.invalid};
+  V alpha;
+  ACT_FN V forward(V x) const { return select(x < V(0), Isru<V>{alpha}.forward(x), x); }
+  ACT_FN V slope(V x) const { return select(x > V(0), V(1), Isru<V>{alpha}.slope(x)); }
+};
+
+template <class V>
+struct Lisht {
+  static constexpr Spec spec{
+      .name = "lisht", .params = "", .formula = "x * tanh(x)", .paper = "arXiv:1901.05894", .heavy = true};
+  ACT_FN V forward(V x) const { return x * tanh(x); }
+  ACT_FN V slope(V x) const {
+    const auto [t, sech2] = tanh_and_slope(abs(x));
+    return copysign(fma(at_most(abs(x), V(exp_limit<V> / 2)), sech2, t), x);
+  }
+};
+
+template <class V>
+struct TanhExp {
+  static constexpr Spec spec{
+      .name = "tanhexp", .params = "", .formula = "x * tanh(exp(x))", .paper = "arXiv:2003.09855", .heavy = true};
+  ACT_FN V forward(V x) const {
+    const auto e = parts(x);
+    return select(x < V(-tail), scale(e.above * e.p, e.power), x * tanh(e.value));
+  }
+  ACT_FN V slope(V x) const {
+    const auto e = parts(x);
+    const V bounded = clamp(x, V(-tail), V(largest));
+    // Below 0 as e^x (1 + x) less a correction, so that the error of e^x does not grow where the terms cancel.
+    const V small = at_most(e.value, V(1)), defect = tanh_defect(small), t = small - defect;
+    const V below = fma(small, V(1) + bounded, -fma(bounded * small, t * t, defect));
+    const auto [top, sech2] = tanh_and_slope(e.value);
+    return select(x < V(-tail), scale(fma(e.above, e.p, e.p), e.power),
+                  select(x < V(0), below, fma(bounded * e.value, sech2, top)));
+  }
+
+ private:
+  // Below -tail tanh(e^x) is e^x after rounding; above `largest` it is 1.
+  static constexpr double tail = is_single<V> ? 9.0 : 19.0, largest = 4.0;
+  struct Parts {
+    V above, p;
+    Power<V> power;
+    V value;
+  };
+  ACT_FN static Parts parts(V x) {
+    const V above = at_least(x, V(-exp_limit<V>));
+    const Exp<V> e = exp_parts(at_most(above, V(largest)));
+    const V p = V(1) + e.q;
+    const Power<V> power(e.n);
+    return {above, p, power, scale(p, power)};
+  }
+};
+
+template <class V>
+struct Smish {
+  static constexpr Spec spec{.name = "smish",
+                             .params = "",
+                             .formula = "x * tanh(log1p(sigmoid(x)))",
+                             .paper = "doi:10.3390/electronics11040540",
+                             .heavy = true};
+  // With e = e^x: tanh(log(1 + sigmoid(x))) = e (3 e + 2) / (5 e^2 + 6 e + 2).
+  ACT_FN V forward(V x) const {
+    const V above = at_least(x, V(-exp_limit<V>));
+    const Exp<V> parts = exp_parts(at_most(above, V(sigmoid_is_one<V>)));
+    const Power<V> power(parts.n);
+    const V e = scale(V(1) + parts.q, power);
+    const V n = fma(V(3), e, V(2));
+    return scale(above * (fma(n, parts.q, n) / denominator(e)), power);
+  }
+  ACT_FN V slope(V x) const {
+    const V bounded = clamp(x, V(-exp_limit<V>), V(sigmoid_is_one<V>));
+    const Exp<V> parts = exp_parts(bounded);
+    const Power<V> power(parts.n);
+    const V e = scale(V(1) + parts.q, power);
+    const V d = denominator(e), top = fma(V(3), e, V(2));
+    const V near =
+        fma(top, parts.q, top) / d + V(4) * bounded * fma(e, fma(V(2), e, V(3)), V(1)) * ((V(1) + parts.q) / (d * d));
+    // Further down the two terms cancel: in powers of e, where 1 + x stands alone, their errors do not grow.
+    const V n0 = fma(V(4), bounded, V(4)), n1 = fma(V(12), bounded, V(18)), n2 = fma(V(8), bounded, V(28));
+    const V n = fma(e, fma(e, fma(e, V(15), n2), n1), n0);
+    const V far = fma(n, parts.q, n) / horner(e, 4, 24, 56, 60, 25);
+    return scale(select(x < V(-1), far, near), power);
+  }
+
+ private:
+  ACT_FN static V denominator(V e) { return fma(e, fma(V(5), e, V(6)), V(2)); }
+};
+
+template <class V>
+struct Logish {
+  static constexpr Spec spec{.name = "logish",
+                             .params = "",
+                             .formula = "x * log1p(sigmoid(x))",
+                             .paper = "doi:10.1016/j.neucom.2021.06.067",
+                             .heavy = true};
+  ACT_FN V forward(V x) const {
+    const auto e = parts(x);
+    return scale(e.above * e.logarithm, e.power);
+  }
+  ACT_FN V slope(V x) const {
+    const auto e = parts(x);
+    const V bounded = at_most(e.above, V(sigmoid_is_one<V>));
+    const V part = e.p / ((V(1) + e.value) * fma(V(2), e.value, V(1)));
+    // Below -1 as (1 + x) e^x and corrections, so that the error of e^x does not grow where the terms cancel.
+    const V rest = fma(-bounded * part, e.value * fma(V(2), e.value, V(3)), e.logarithm - e.p);
+    return scale(select(x < V(-1), fma(e.p, V(1) + bounded, rest), fma(bounded, part, e.logarithm)), e.power);
+  }
+
+ private:
+  struct Parts {
+    V above, p, value, logarithm;  // log(1 + sigmoid(x)) but for the power
+    Power<V> power;
+  };
+  ACT_FN static Parts parts(V x) {
+    const V above = at_least(x, V(-exp_limit<V>));
+    const Exp<V> e = exp_parts(at_most(above, V(sigmoid_is_one<V>)));
+    const V p = V(1) + e.q;
+    const Power<V> power(e.n);
+    const V value = scale(p, power);
+    const V w = (p + p) / fma(V(3), value, V(2));
+    return {above, p, value, times_atanh_series(w, scale(w, power)), power};
+  }
+};
+
+template <class V>
+struct Gish {
+  static constexpr Spec spec{.name = "gish",
+                             .params = "",
+                             .formula = "x * log1p(-expm1(-exp(x)))",
+                             .paper = "doi:10.1007/s00521-023-09035-5",
+                             .heavy = true};
+  ACT_FN V forward(V x) const {
+    const auto e = parts(x);
+    return select(x < V(-tail), scale(e.above * e.p, e.power), x * log1p(-expm1(-e.value)));
+  }
+  ACT_FN V slope(V x) const {
+    const auto e = parts(x);
+    const V bounded = clamp(x, V(-tail), V(largest));
+    const V u = -expm1(-e.value), logarithm = log1p(u), decay = scaled_exp(V(1), -e.value);
+    // As for logish.
+    const V rest = fma(V(-2) * bounded * e.value, u / (V(1) + u), logarithm - e.value);
+    return select(x < V(-tail), scale(fma(e.above, e.p, e.p), e.power),
+                  select(x < V(-1), fma(e.value, V(1) + bounded, rest),
+                         fma(bounded, e.value * decay / (V(2) - decay), logarithm)));
+  }
+
+ private:
+  // Below -tail log(2 - e^-e^x) is e^x after rounding; above `largest` it is log 2.
+  static constexpr double tail = is_single<V> ? 18.0 : 38.0, largest = is_single<V> ? 5.0 : 6.0;
+  struct Parts {
+    V above, p;
+    Power<V> power;
+    V value;
+  };
+  ACT_FN static Parts parts(V x) {
+    const V above = at_least(x, V(-exp_limit<V>));
+    const Exp<V> e = exp_parts(at_most(above, V(largest)));
+    const V p = V(1) + e.q;
+    const Power<V> power(e.n);
+    return {above, p, power, scale(p, power)};
+  }
+};
+
+using Literature = List<HardMish, Squareplus, Isru, Isrlu, Lisht, TanhExp, Smish, Logish, Gish>;
+
+}  // namespace act_ext
