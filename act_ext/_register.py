@@ -144,7 +144,9 @@ def _fake_unit_double_backward(
     return _like(g), _like(gate), _like(up)
 
 
-def _fake_packed(input: torch.Tensor, dim: int = -1, gate_first: bool = True, interleaved: bool = False, *_: Any) -> Any:
+def _fake_packed(
+    input: torch.Tensor, dim: int = -1, gate_first: bool = True, interleaved: bool = False, *_: Any
+) -> Any:
     return _fake_like_last(*_halves(input, dim, gate_first, interleaved))
 
 

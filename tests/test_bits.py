@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import act_ext
+from act_ext._register import SPECS
 from tests.table import each_default, each_dtype
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,6 +31,15 @@ def passes(case, x, g):
         results.append(case.backward_op(g, x, **case.kwargs))
         results.append(getattr(torch.ops.act_ext, f"{case.name}_double_backward")(g, g, x, **case.kwargs))
     return results
+
+
+UNITS = [spec["name"] for spec in SPECS if spec["arity"] == 2]
+
+
+def unit_passes(name, gate, up, g):
+    """Those of a gated unit."""
+    op, backward, second = (getattr(torch.ops.act_ext, name + s) for s in ("", "_backward", "_double_backward"))
+    return [op(gate, up), *backward(g, gate, up), *second(up, gate, g, gate, up)]
 
 
 def same_bits(a, b):
@@ -73,16 +83,38 @@ def test_thread_count(case, dtype):
     assert all(same_bits(got, want) for got, want in zip(results, expected, strict=True))
 
 
+@each_dtype
+@pytest.mark.parametrize("name", UNITS)
+def test_units(name, dtype):
+    tensors = [inputs(dtype, 40_013).roll(k) for k in (0, 7, 100)]
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        expected = unit_passes(name, *tensors)
+        torch.set_num_threads(2)
+        for got, want in zip(unit_passes(name, *tensors), expected, strict=True):
+            assert same_bits(got, want)
+    finally:
+        torch.set_num_threads(threads)
+    for got, want in zip(unit_passes(name, *(t[3:] for t in tensors)), expected, strict=True):
+        assert same_bits(got, want[3:])
+    wide = [torch.stack([t, t], 1)[:, 1] for t in tensors]
+    for got, want in zip(unit_passes(name, *wide), expected, strict=True):
+        assert same_bits(got, want)
+
+
 def digests():
     """One hash for each op, dtype and pass, of this process's instruction set."""
     from tests.table import DEFAULTS, DTYPES
 
     table = {}
-    for case in DEFAULTS:
-        for dtype in DTYPES:
-            x = inputs(dtype, 20_011)
-            for number, result in enumerate(passes(case, x, x.flip(0))):
-                key = f"{case.name} {dtype} {number}"
+    for dtype in DTYPES:
+        x = inputs(dtype, 20_011)
+        results = {case.name: passes(case, x, x.flip(0)) for case in DEFAULTS}
+        results |= {name: unit_passes(name, x, x.roll(9), x.flip(0)) for name in UNITS}
+        for name, outputs in results.items():
+            for number, result in enumerate(outputs):
+                key = f"{name} {dtype} {number}"
                 # One bit pattern for NaN, whose sign and payload nothing specifies.
                 bits = torch.where(result.isnan(), torch.nan, result).contiguous().view(torch.uint8)
                 table[key] = hashlib.sha256(bytes(bits.tolist())).hexdigest()
@@ -116,7 +148,8 @@ def test_forced_capability(capability):
     assert run_with(capability, code).returncode == 0
     environment = os.environ | {"ACT_EXT_CPU_CAPABILITY": capability}
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/test_special.py"]
-    command += ["tests/test_values.py", "-k", "(limits or nan or signed or values_and) and not cuda and not expanded"]
+    command += ["tests/test_values.py", "tests/test_gated_units.py"]
+    command += ["-k", "(limits or nan or signed or values_and) and not cuda and not expanded"]
     result = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout[-3000:]
 

@@ -5,11 +5,11 @@ import inspect
 
 import pytest
 import torch
+from torch.autograd import gradcheck, gradgradcheck
 
 import act_ext
 from act_ext._register import SPECS
 from tests.table import each_dtype, error_in_ulp
-from torch.autograd import gradcheck, gradgradcheck
 
 F = act_ext.functional
 SPEC = {spec["name"]: spec for spec in SPECS if spec["arity"] == 2}
@@ -23,7 +23,7 @@ PACKINGS = [
 PARAMETERS = {"swiglu_clamped": [{"alpha": 1.0, "limit": 0.75}, {"alpha": -0.5, "limit": 2.0}]}
 CASES = [(name, {}) for name in SPEC] + [(name, kwargs) for name, sets in PARAMETERS.items() for kwargs in sets]
 each_case = pytest.mark.parametrize(
-    "name, kwargs", CASES, ids=lambda v: v if isinstance(v, str) else ",".join(f"{k}={x}" for k, x in v.items())
+    ("name", "kwargs"), CASES, ids=lambda v: v if isinstance(v, str) else ",".join(f"{k}={x}" for k, x in v.items())
 )
 each_packing = pytest.mark.parametrize("packing", PACKINGS, ids=lambda p: ",".join(f"{k}={v}" for k, v in p.items()))
 each_name = pytest.mark.parametrize("name", SPEC)
@@ -82,7 +82,11 @@ def test_packed_is_the_same_as_two(name, kwargs, packing):
     gate, up, _ = samples(torch.float32, (6, 10, 14))
     packed = pack(gate, up, **packing)
     function = getattr(F, name)
-    for x in (packed, packed.transpose(0, 2).contiguous().transpose(0, 2), torch.cat([packed, packed], 0)[2 : 2 + len(packed)]):
+    for x in (
+        packed,
+        packed.transpose(0, 2).contiguous().transpose(0, 2),
+        torch.cat([packed, packed], 0)[2 : 2 + len(packed)],
+    ):
         if not torch.equal(x, packed):
             gate, up = act_ext._register._halves(x, **packing)
         x = x.detach().requires_grad_()
@@ -104,7 +108,10 @@ def test_derivatives(name, kwargs):
     for f, inputs in [
         (lambda a, u: function(a, u, **kwargs), (gate, up)),
         (lambda x: function(x, **kwargs), (packed,)),
-        (lambda x: function(x, dim=0, gate_first=False, interleaved=True, **kwargs), (pack(gate, up, 0).detach().requires_grad_(),)),
+        (
+            lambda x: function(x, dim=0, gate_first=False, interleaved=True, **kwargs),
+            (pack(gate, up, 0).detach().requires_grad_(),),
+        ),
     ]:
         assert gradcheck(f, inputs, check_forward_ad=True, check_batched_grad=True)
         assert gradgradcheck(f, inputs, check_fwd_over_rev=True)
@@ -158,9 +165,7 @@ def test_compile():
     for scale in (1, 2):
         ours, eager = compiled(x * scale, y), block(x * scale, y)
         torch.testing.assert_close(ours, eager)
-        for a, b in zip(
-            torch.autograd.grad(ours.sum(), (x, y)), torch.autograd.grad(eager.sum(), (x, y)), strict=True
-        ):
+        for a, b in zip(torch.autograd.grad(ours.sum(), (x, y)), torch.autograd.grad(eager.sum(), (x, y)), strict=True):
             torch.testing.assert_close(a, b)
 
 
@@ -187,7 +192,7 @@ def test_glu_is_torchs(dim):
 
 
 @pytest.mark.parametrize(
-    "cls, function",
+    ("cls", "function"),
     [
         ("SiGLU", "siglu"),
         ("SwiGLU", "swiglu"),

@@ -16,13 +16,21 @@ def link(paper: str) -> str:
     return f"[paper]({paper})" if paper else ""
 
 
-def table() -> str:
-    rows = ["| op | parameters | formula | saves | paper |", "| --- | --- | --- | --- | --- |"]
+def rows(arity: int, saves: bool) -> str:
+    titles = ["op", "parameters", "formula", *(["saves"] if saves else []), "paper"]
+    lines = [titles, ["---"] * len(titles)]
     for spec in SPECS:
+        if spec["arity"] != arity:
+            continue
         parameters = f"`{spec['params']}`" if spec["params"] else ""
         formula = spec["formula"].replace("|", "\\|")
-        rows.append(f"| `{spec['name']}` | {parameters} | `{formula}` | {spec['saves']} | {link(spec['paper'])} |")
-    return "\n".join(rows)
+        saved = [spec["saves"]] if saves else []
+        lines.append([f"`{spec['name']}`", parameters, f"`{formula}`", *saved, link(spec["paper"])])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def table() -> str:
+    return f"{rows(1, saves=True)}\n\nThe gated units:\n\n{rows(2, saves=False)}"
 
 
 def between_markers() -> str:
