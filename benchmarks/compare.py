@@ -169,7 +169,7 @@ def plot(rows, path, title):
     here = [row for row in rows if row.size == size]
     names = list(dict.fromkeys(row.op for row in here))
     series = list(dict.fromkeys((row.dtype, row.direction) for row in here))
-    figure, axes = pyplot.subplots(figsize=(12, 4.8), layout="constrained")
+    figure, axes = pyplot.subplots(figsize=(max(12, 0.32 * len(names)), 5.2), layout="constrained")
     width = 0.8 / len(series)
     for k, (dtype, direction) in enumerate(series):
         ratio = {row.op: row.ratio for row in here if (row.dtype, row.direction) == (dtype, direction)}
@@ -180,9 +180,10 @@ def plot(rows, path, title):
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}×")
     axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
     axes.set_ylabel("times as fast as the native op")
-    axes.set_title(title)
     axes.grid(axis="y", alpha=0.3)
-    axes.legend()
+    axes.margins(x=0.01)
+    figure.suptitle(title)
+    figure.legend(loc="outside upper center", ncols=len(series), fontsize="small")
     figure.savefig(path, dpi=110)
 
 

@@ -25,7 +25,10 @@ int main(int argc, char** argv) {
   using Capability = const char* (*)();
   const auto capability = reinterpret_cast<Capability>(dlsym(library, "_ZN7act_ext3cpu10capabilityEv"));
   std::printf("%s\n", capability());
-  for (const char* name : {"mish", "gelu", "tanh", "relu", "elu_backward", "squareplus", "swiglu", "swiglu_backward", "mish_backward"}) {
+  const char* const names[] = {"mish",          "gelu",       "tanh",   "relu",
+                               "elu_backward",  "squareplus", "swiglu", "swiglu_backward",
+                               "mish_backward"};
+  for (const char* name : names) {
     for (const auto dtype : {at::kFloat, at::kDouble, at::kBFloat16, at::kHalf}) {
       const auto x = at::empty({67}, dtype);
       std::memset(x.mutable_data_ptr(), 0, x.nbytes());
