@@ -183,7 +183,7 @@ def plot(rows, path, title):
     axes.grid(axis="y", alpha=0.3)
     axes.margins(x=0.01)
     figure.suptitle(title)
-    figure.legend(loc="outside upper center", ncols=len(series), fontsize="small")
+    figure.legend(loc="outside lower center", ncols=len(series), fontsize="small")
     figure.savefig(path, dpi=110)
 
 
