@@ -168,8 +168,14 @@ def _batched_unit(op: Any, dim_index: int | None) -> Any:
         if dim_index is not None:
             if len(aligned) == dim_index:
                 aligned.append(kwargs.pop("dim", -1))
-            if aligned[dim_index] >= 0:
-                aligned[dim_index] += 1
+            rank, dim = aligned[dim_index - 1].dim() - 1, aligned[dim_index]
+            if rank == 0:
+                raise RuntimeError("act_ext: input must have at least one dimension, got a 0-dim tensor")
+            if not -rank <= dim < rank:
+                raise IndexError(
+                    f"Dimension out of range (expected to be in range of [{-rank}, {rank - 1}], but got {dim})"
+                )
+            aligned[dim_index] = dim % rank + 1
         result = op(*aligned, **kwargs)
         return result, (0,) * len(result) if isinstance(result, tuple) else 0
 

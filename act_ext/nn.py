@@ -404,5 +404,23 @@ class BilinearGLU(_GatedFeedForward):
 class SwiGLUClamped(_GatedFeedForward):
     __doc__ = f"{_GatedFeedForward.__doc__}\n    The unit is :func:`act_ext.functional.swiglu_clamped`.\n    "
 
+    def __init__(
+        self,
+        in_features: int,
+        hidden_features: int,
+        out_features: int | None = None,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        alpha: float = 1.702,
+        limit: float = 7.0,
+    ) -> None:
+        super().__init__(in_features, hidden_features, out_features, bias, device, dtype)
+        self.alpha, self.limit = alpha, limit
+
+    def extra_repr(self) -> str:
+        return f"alpha={self.alpha}, limit={self.limit}"
+
     def unit(self, gate: Tensor, up: Tensor) -> Tensor:
-        return F.swiglu_clamped(gate, up)
+        return F.swiglu_clamped(gate, up, self.alpha, self.limit)

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <array>
-#include <ranges>
 #include <span>
 
 #include "pass.h"
@@ -28,11 +27,6 @@ struct Op {
 };
 
 ACT_EXT_API std::span<const Op> all_ops();
-
-// The pointwise ops (arity 1), the gated units (2).
-inline auto ops_of_arity(int arity) {
-  return all_ops() | std::views::filter([arity](const Op& op) { return op.arity == arity; });
-}
 
 // The op of that name, or null.
 ACT_EXT_API const Op* find_op(std::string_view name);

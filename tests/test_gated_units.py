@@ -191,20 +191,27 @@ def test_glu_is_torchs(dim):
     assert torch.equal(module(x), ours)
 
 
-@pytest.mark.parametrize(
-    ("cls", "function"),
-    [
-        ("SiGLU", "siglu"),
-        ("SwiGLU", "swiglu"),
-        ("GEGLU", "geglu"),
-        ("GEGLUTanh", "geglu_tanh"),
-        ("QuickGEGLU", "quick_geglu"),
-        ("ReGLU", "reglu"),
-        ("SeGLU", "seglu"),
-        ("BilinearGLU", "bilinear_glu"),
-        ("SwiGLUClamped", "swiglu_clamped"),
-    ],
-)
+BLOCKS = [
+    ("SiGLU", "siglu"),
+    ("SwiGLU", "swiglu"),
+    ("GEGLU", "geglu"),
+    ("GEGLUTanh", "geglu_tanh"),
+    ("QuickGEGLU", "quick_geglu"),
+    ("ReGLU", "reglu"),
+    ("SeGLU", "seglu"),
+    ("BilinearGLU", "bilinear_glu"),
+    ("SwiGLUClamped", "swiglu_clamped"),
+]
+
+
+def test_every_unit_has_a_block():
+    assert {function for _, function in BLOCKS} == set(SPEC)
+    block = act_ext.nn.SwiGLUClamped(6, 10, alpha=1.0, limit=0.5)
+    gate, up = torch.randn(3, 10), torch.randn(3, 10)
+    assert torch.equal(block.unit(gate, up), F.swiglu_clamped(gate, up, alpha=1.0, limit=0.5))
+
+
+@pytest.mark.parametrize(("cls", "function"), BLOCKS)
 def test_feed_forward(cls, function):
     torch.manual_seed(0)
     block = getattr(act_ext.nn, cls)(6, 10, 4, bias=False)
@@ -245,8 +252,64 @@ def test_empty_and_odd_layouts():
     assert torch.equal(F.swiglu(row.expand(4, 6), torch.ones(4, 6)), F.swiglu(row, torch.ones(6)).expand(4, 6))
 
 
+@each_name
+def test_derivatives_of_tangents(name):
+    """Forward mode is differentiable itself: a second derivative by any mixture of modes is the same."""
+    f = getattr(F, name)
+    x = torch.randn(3, 4, dtype=torch.float64)
+    for g in (lambda x: f(x, x.sin()).sum(), lambda x: f(x).sum(), lambda x: f(x, dim=-1, interleaved=True).sum()):
+        expected = torch.func.jacrev(torch.func.jacrev(g))(x)
+        torch.testing.assert_close(torch.func.jacfwd(torch.func.jacrev(g))(x), expected)
+        torch.testing.assert_close(torch.func.jacrev(torch.func.jacfwd(g))(x), expected)
+        torch.testing.assert_close(torch.func.jacfwd(torch.func.jacfwd(g))(x), expected)
+        v = torch.randn_like(x)
+        product = torch.autograd.functional.hvp(g, x, v)[1]
+        torch.testing.assert_close(product, torch.einsum("ijkl,kl->ij", expected, v))
+
+
+@each_dtype
+@each_name
+def test_far_from_zero(name, dtype):
+    """The limits of value and gradients, and gradients that keep falling."""
+    gate = torch.tensor([-torch.inf, -1e4, 80.0, 200.0, 1e4, torch.inf], dtype=dtype, requires_grad=True)
+    up = torch.ones(6, dtype=dtype, requires_grad=True)
+    out = getattr(F, name)(gate, up)
+    grad_gate, grad_up = torch.autograd.grad(out, (gate, up), torch.ones_like(out))
+    wide = gate.detach().double().requires_grad_()
+    exact = formula(name, {}, wide, torch.ones(6, dtype=torch.float64), dtype)
+    slope = torch.autograd.grad(exact.sum(), wide)[0]
+    inner = slice(1, 5)
+    torch.testing.assert_close(out[inner], exact[inner].to(dtype))
+    torch.testing.assert_close(grad_gate[inner], slope[inner].to(dtype), atol=1e-30, rtol=1e-2)
+    if name != "swiglu_clamped":
+        torch.testing.assert_close(grad_up[inner], exact[inner].to(dtype))
+    assert not grad_gate.isnan().any()
+    assert not out.isnan().any()
+
+
+def test_tails_do_not_round_before_their_factors():
+    gate = torch.linspace(-101.0, -86.0, 64, requires_grad=True)
+    up = torch.ones(64, requires_grad=True)
+    out = F.swiglu(gate, up)
+    grads = torch.autograd.grad(out, (gate, up), torch.full((64,), 1e20))
+    wide = gate.detach().double()
+    value = 1e20 * wide * torch.sigmoid(wide)
+    slope = 1e20 * torch.sigmoid(wide) * (1 + wide * torch.sigmoid(-wide))
+    for result, exact in zip(grads, (slope, value), strict=True):
+        # What a subnormal number can carry.
+        torch.testing.assert_close(result.double(), exact, rtol=1e-6, atol=1e20 * 2**-149)
+
+
 def test_errors():
     x = torch.randn(3, 4)
+    with pytest.raises(TypeError, match=r"act_ext.swiglu\(\): argument 'gate' must be Tensor, not list"):
+        F.swiglu([1.0, 2.0])
+    with pytest.raises(TypeError, match="argument 'input' must be Tensor"):
+        F.glu([1.0])
+    with pytest.raises(RuntimeError, match="at least one dimension"):
+        torch.vmap(F.swiglu)(torch.randn(4))
+    with pytest.raises(IndexError, match="Dimension out of range"):
+        torch.vmap(lambda x: F.swiglu(x, dim=-2))(x)
     with pytest.raises(RuntimeError, match=r"swiglu: gate must have the shape of up \(\[3, 4\]\), got \[3, 2\]"):
         F.swiglu(x[:, :2], x)
     with pytest.raises(RuntimeError, match="gate must have the dtype of up"):

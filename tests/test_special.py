@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+import act_ext
 from tests.table import DEFAULTS, each_default, each_dtype
 
 INF = math.inf
@@ -56,6 +57,24 @@ def value_and_slope(case, x):
     y = case.function(x)
     y.backward(torch.ones_like(y))
     return y.detach(), x.grad
+
+
+def test_extreme_parameters():
+    x = torch.tensor([-INF, -1.0, 1.0, INF])
+    F = act_ext.functional
+    assert F.softplus(x, beta=0.0)[1:3].tolist() == [INF, INF]
+    assert F.softplus(x, beta=1e-39).tolist() == [0.0, INF, INF, INF]
+    assert F.softplus(x, beta=1e-37)[0] == 0
+    assert F.softplus(x, beta=1e39).tolist() == [0.0, 0.0, 1.0, INF]
+    big = torch.tensor([2e18, -2e18], dtype=torch.float64)
+    expected = 0.5 * (big + (big * big + 1e38).sqrt())
+    torch.testing.assert_close(F.squareplus(big.float(), b=1e38).double(), expected, rtol=1e-6, atol=0)
+    for function, kwargs in ((F.squareplus, {"b": 1e-50}), (F.isru, {"alpha": 1e-50}), (F.isru, {"alpha": 1e39})):
+        y = torch.tensor([-INF, -1.0, 0.0, 1.0, INF], requires_grad=True)
+        value = function(y, **kwargs)
+        value.sum().backward()
+        assert not value.isnan().any()
+        assert not y.grad.isnan().any()
 
 
 def test_every_op_has_limits():

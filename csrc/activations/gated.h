@@ -41,8 +41,9 @@ ACT_FN ValueAndSlope<V> logistic_gate_and_slope(V x, X z, V w) {
   const ExpRatio<V> e = exp_ratio(clamped(z, V(-exp_zero<V>), V(exp_ratio_limit<V>)));
   const V inverse = V(1) / (e.top + e.bottom);
   const V gate = e.top * inverse, other = e.bottom * inverse;
-  // Where the gate is 0, x must not outweigh it.
-  return {select(gate == V(0), copysign(V(0), x), x * gate), gate * fma(w, other, V(1))};
+  // A small gate may be subnormal: its factors meet after x. Where it is 0, x must not outweigh it.
+  const V value = select(gate < V(is_single<V> ? 0x1p-25 : 0x1p-55), x * inverse * e.top, x * gate);
+  return {select(gate == V(0), copysign(V(0), x), value), inverse * fma(w, other, V(1)) * e.top};
 }
 // dz/dx x for a z that is proportional to x.
 template <class V>
@@ -189,9 +190,6 @@ struct Mish {
                              .formula = "x * tanh(logaddexp(zeros_like(x), x))",
                              .paper = "arXiv:1908.08681",
                              .heavy = true};
-  // With e = e^-|x|: tanh(softplus(x)) = m / d, below 0 with a factor e before it. m and d are polynomials in e whose
-  // coefficients change their order with the sign of x, and so is the slope's numerator, (1 + e) 4 x or its multiple
-  // by e^2 added to m d.
   ACT_FN V forward(V x) const {
     // With e = e^x: e (e + 2) / (e (e + 2) + 2).
     const V above = at_least(x, V(-exp_limit<V>));
@@ -201,6 +199,9 @@ struct Mish {
     const V other = e + V(2);
     return scale(above * (fma(other, parts.q, other) / fma(e, other, V(2))), power);
   }
+  // With e = e^-|x|: tanh(softplus(x)) = m / d, below 0 with a factor e before it. m and d are polynomials in e whose
+  // coefficients change their order with the sign of x, and so is the slope's numerator, (1 + e) 4 x or its multiple
+  // by e^2 added to m d.
   ACT_FN V slope(V x) const {
     const auto s = logistic(x);
     const V bounded = clamp(x, V(-exp_limit<V>), V(exp_limit<V>));

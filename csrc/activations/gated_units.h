@@ -39,9 +39,10 @@ struct Siglu : GatedBy<Sigmoid, V> {
   // That of Sigmoid takes the result, which has lost what lies beyond 1.
   ACT_FN V gate_slope(V a) const { return sigmoid_slope(a); }
   ACT_FN ValueAndSlope<V> gate_and_slope(V a) const {
-    const ExpRatio<V> e = exp_ratio(clamp(a, V(-exp_zero<V>), V(70)));
-    const V inverse = V(1) / (e.top + e.bottom), gate = e.top * inverse;
-    return {gate, gate * (e.bottom * inverse)};
+    const ExpRatio<V> e = exp_ratio(at_least(minus_abs(a), V(-exp_zero<V>)));
+    const V inverse = V(1) / (e.top + e.bottom);
+    const V small = e.top * inverse, large = e.bottom * inverse;
+    return {select(a < V(0), small, large), small * large};
   }
 };
 

@@ -31,19 +31,25 @@ struct Squareplus {
       .invalid = [](const double* p) -> const char* { return p[0] <= 0 ? "b must be positive" : nullptr; }};
   V b;
   ACT_FN V forward(V x) const {
-    const V half = half_sum(abs(x));
-    return select(x < V(0), V(0.25) * b / half, half);
+    const V a = abs(x), half = fma(V(0.5), root(a), V(0.5) * a);
+    return select(x < V(0), V(0.25) * width() / half, half);
   }
   ACT_FN V slope(V x) const {
-    const V a = abs(x), square = fma(a, a, b);
-    const V below = select(a > V(bound), V(0.25) * b / a / a, V(0.5) * b / fma(sqrt(square), a, square));
+    // Bounded, so that no infinity meets the derivative of the root.
+    const V a = at_most(abs(x), V(is_single<V> ? 1e38 : 1e307)), r = root(a), square = fma(a, a, width());
+    const V below = V(0.5) * select(a > V(bound), width() / r / (r + a), width() / fma(r, a, square));
     return select(x < V(0), below, keep_nan(x, V(1) - below));
   }
 
  private:
-  // Beyond the bound sqrt(a^2 + b) is a, whose square may overflow.
-  static constexpr double bound = 1e18;
-  ACT_FN V half_sum(V a) const { return fma(V(0.5), select(a > V(bound), a, sqrt(fma(a, a, b))), V(0.5) * a); }
+  // Beyond it a^2 may overflow.
+  static constexpr double bound = is_single<V> ? 1e18 : 1e150;
+  // sqrt(a^2 + b)
+  ACT_FN V root(V a) const {
+    return select(a > V(bound), a * sqrt(fma(width() / a, V(1) / a, V(1))), sqrt(fma(a, a, width())));
+  }
+  // b, if V's format takes it for 0 or infinity a normal number.
+  ACT_FN V width() const { return clamp(b, V(is_single<V> ? 1e-37 : 1e-307), V(is_single<V> ? 1e38 : 1e307)); }
 };
 
 template <class V>
@@ -68,9 +74,11 @@ struct Isru {
  private:
   // Where alpha x^2 has this bound, the result has reached its limit.
   static constexpr double bound = is_single<V> ? 1e18 : 1e150;
-  ACT_FN V bounded(V x) const { return at_most(abs(x), V(bound) / sqrt(alpha)); }
+  ACT_FN V bounded(V x) const { return at_most(abs(x), V(bound) / sqrt(curvature())); }
   // 1 + alpha a^2
-  ACT_FN V square(V a) const { return fma(alpha * a, a, V(1)); }
+  ACT_FN V square(V a) const { return fma(curvature() * a, a, V(1)); }
+  // alpha, if V's format takes it for 0 or infinity a normal number.
+  ACT_FN V curvature() const { return clamp(alpha, V(is_single<V> ? 1e-37 : 1e-307), V(is_single<V> ? 1e38 : 1e307)); }
 };
 
 template <class V>

@@ -1,6 +1,8 @@
 // The S-shaped activations and the integrals and complements that share their arithmetic.
 #pragma once
 
+#include <limits>
+
 #include "../math/logistic.h"
 
 namespace act_ext {
@@ -87,11 +89,12 @@ struct Softplus {
   V beta, threshold;
   ACT_FN V forward(V x) const {
     const V z = beta * x;
-    // -|z|, bounded by way of x.
-    const auto below = product(minus_abs(beta), at_most(abs(x), V(exp_zero<V>) / abs(beta)));
-    // 1 / beta in two words, by halves: it is finite wherever the result is.
-    const V inverse = V(0.5) / beta;
-    const V rest = fma(-inverse, beta, V(0.5)) / beta;
+    const auto below = clamped(product(minus_abs(beta), abs(x)), V(-exp_zero<V>), V(0));
+    // 1 / beta in two words, by halves: it is finite wherever the result is. Elsewhere the largest number does, without
+    // a second word.
+    const V inverse = clamp(V(0.5) / beta, V(-largest), V(largest));
+    const V rounding = fma(-inverse, beta, V(0.5)) / beta;
+    const V rest = select(abs(rounding) < abs(inverse), rounding, V(0));
     const V twice = V(2) * log1p_exp(exp_ratio(below));
     const V curve = fma(twice, inverse, fma(twice, rest, select(z > V(0), x, V(0))));
     return select(z > threshold, x, curve);
@@ -100,6 +103,9 @@ struct Softplus {
     const auto z = product(beta, x);
     return select(z.hi > threshold, V(1), sigmoid(z));
   }
+
+ private:
+  static constexpr double largest = std::numeric_limits<Scalar<V>>::max();
 };
 
 using Sigmoidal = List<Sigmoid, Logsigmoid, Tanh, Tanhshrink, Softsign, Softplus>;

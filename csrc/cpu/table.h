@@ -8,7 +8,7 @@
 
 namespace act_ext::cpu {
 
-// operands[0] is the output, the rest are the inputs in the order of Pass; each n contiguous elements.
+// The operands are the outputs, then the inputs, in the order of Pass; each n contiguous elements.
 using Kernel = void (*)(char* const* operands, int64_t n, const double* params);
 
 // Null where the op has no such pass.

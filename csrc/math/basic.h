@@ -1,6 +1,6 @@
 // The vocabulary in which the approximations and activations are written, generic over V. Each V (cpu/vec.h,
 // math/scalar.h, math/dual.h) brings: arithmetic, comparisons giving its mask, select, fma, abs, copysign,
-// minus_abs, at_least, at_most, sqrt, to_exponent.
+// minus_abs, at_least, at_most, sqrt and, but for Dual, to_exponent.
 #pragma once
 
 #include <type_traits>

@@ -129,7 +129,7 @@ ACT_FN Dual<V> sigmoid_of_minus(Dual<V> z) {
 template <class V>
 ACT_FN Dual<V> sigmoid_slope(Dual<V> z) {
   const V s = sigmoid_slope(z.v);
-  return {s, s * (sigmoid_of_minus(z.v) - sigmoid(z.v)) * z.d};
+  return {s, -s * tanh(V(0.5) * z.v) * z.d};
 }
 template <class V>
 ACT_FN Dual<V> sigmoid(Pair<Dual<V>> z) {
@@ -137,11 +137,6 @@ ACT_FN Dual<V> sigmoid(Pair<Dual<V>> z) {
   const V slope = s * sigmoid(Pair<V>{-z.hi.v, -z.lo.v});
   // At an infinity the product that z comes from has no derivative.
   return {s, select(abs(z.hi.v) < V(exp_limit<V>), slope * (z.hi.d + z.lo.d), keep_nan(s, V(0)))};
-}
-template <class V>
-ACT_FN Dual<V> tanh(Dual<V> x) {
-  const auto [t, slope] = tanh_and_slope(abs(x.v));
-  return {copysign(t, x.v), slope * x.d};
 }
 template <class V>
 ACT_FN TanhAndSlope<Dual<V>> tanh_and_slope(Dual<V> a) {

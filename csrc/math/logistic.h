@@ -11,7 +11,6 @@ template <class V>
 struct Logistic {
   decltype(V(0) < V(0)) negative;  // z < 0
   V e, q;
-  Power<V> power_of_e;
   V denominator, other;
   Power<V> top_power;  // that of e below 0, 1 above
 
@@ -40,8 +39,7 @@ ACT_FN auto logistic(X z) {
   const Power<V> power(e.n);
   const V small = scale(V(1) + e.q, power);
   const auto negative = head(z) < V(0);
-  return Logistic<V>{
-      negative, small, e.q, power, V(1) + small, select(negative, V(1), small), power_where(negative, power)};
+  return Logistic<V>{negative, small, e.q, V(1) + small, select(negative, V(1), small), power_where(negative, power)};
 }
 
 // From here on 1 + e^-z is 1 after rounding, also times a few hundred.

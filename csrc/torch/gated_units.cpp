@@ -3,7 +3,6 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/WrapDimUtils.h>
 #include <ATen/ops/add.h>
-#include <ATen/ops/empty_like.h>
 #include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/VariableTypeUtils.h>
 
@@ -70,7 +69,7 @@ Tensor packed_forward(const Call& call, const Packing& packing, const Tensor& in
 Tensor packed_backward(const Call& call, const Packing& packing, const Tensor& g, const Tensor& input) {
   const auto [gate, up] = halves(*call.op, input, packing);
   const Dtype dtype = check_inputs(call, Pass::backward, {&g, &gate, &up});
-  Tensor grad = at::empty_like(input);
+  Tensor grad = empty_output(input);
   const auto [grad_gate, grad_up] = halves(*call.op, grad, packing);
   run(call, Pass::backward, dtype, {&grad_gate, &grad_up}, {&g, &gate, &up});
   return grad;
@@ -83,7 +82,7 @@ Two packed_double_backward(const Call& call, const Packing& packing, const Tenso
   const auto [gate, up] = halves(*call.op, input, packing);
   const auto [h_gate, h_up] = halves(*call.op, h, packing);
   const Dtype dtype = check_inputs(call, Pass::double_backward, {&h_gate, &h_up, &g, &gate, &up});
-  Tensor grad_g = empty_output(g), grad = at::empty_like(input);
+  Tensor grad_g = empty_output(g), grad = empty_output(input);
   const auto [grad_gate, grad_up] = halves(*call.op, grad, packing);
   run(call, Pass::double_backward, dtype, {&grad_g, &grad_gate, &grad_up}, {&h_gate, &h_up, &g, &gate, &up});
   return {grad_g, grad};
@@ -136,35 +135,89 @@ bool any_defined(const variable_list& tensors) {
   return std::any_of(tensors.begin(), tensors.end(), [](const Tensor& tensor) { return tensor.defined(); });
 }
 
-// The tangents of the outputs for those of the inputs (undefined: zero). The second derivative is symmetric, so what
-// double backward gives for the gradients of the gradients is also what it gives for tangents; its derivative by
-// grad_output, which does not depend on grad_output, is the tangent of the forward pass.
-variable_list pushed_forward(const Differentiated& what, const Saved& inputs, const variable_list& tangents) {
-  const Differentiated backward_of{what.call, Pass::backward, false, what.packing};
-  if (what.pass == Pass::forward) {
-    const Tensor any = what.packing ? std::get<0>(halves(*what.call.op, inputs[0], *what.packing)) : inputs[0];
-    return {second_derivatives(backward_of, tangents, {any, inputs[0], inputs[1]})[0]};
-  }
-  TORCH_CHECK_NOT_IMPLEMENTED(what.pass == Pass::backward, what.call.op->spec.name,
-                              ": the third derivative is not implemented");
-  variable_list result(what.packing ? 1 : 2);
-  if (tangents[0].defined()) {
-    const Differentiated forward_of{what.call, Pass::forward, false, what.packing};
-    result = unit_derivatives(forward_of, {tangents[0]}, {inputs[1], inputs[2]});
-  }
-  const variable_list rest(tangents.begin() + 1, tangents.end());
-  if (any_defined(rest)) {
-    const auto second = second_derivatives(what, rest, inputs);
-    for (size_t i = 0; i < result.size(); ++i)
-      result[i] = result[i].defined() ? result[i] + second[i + 1] : second[i + 1];
-  }
-  return result;
-}
-
 variable_list as_list(const Tensor& tensor) { return {tensor}; }
 template <class... T>
 variable_list as_list(const std::tuple<T...>& tensors) {
   return std::apply([](const auto&... each) { return variable_list{each...}; }, tensors);
+}
+
+// The tangents of the outputs for those of the inputs (undefined: zero). The second derivative is symmetric, so what
+// double backward gives for the gradients of the gradients is also what it gives for tangents.
+variable_list pushed_forward(const Differentiated& what, const Saved& inputs, const variable_list& tangents) {
+  const auto add = [](Tensor& total, const Tensor& term) { total = total.defined() ? total + term : term; };
+  const Call& call = what.call;
+  if (what.pass == Pass::forward) {
+    Tensor result;
+    auto [gate, up] = Two(inputs[0], inputs[1]);
+    auto [gate_tangent, up_tangent] = Two(tangents[0], tangents.back());
+    if (what.packing) {
+      std::tie(gate, up) = halves(*call.op, inputs[0], *what.packing);
+      std::tie(gate_tangent, up_tangent) = halves(*call.op, tangents[0], *what.packing);
+    }
+    if (gate_tangent.defined()) add(result, std::get<0>(backward_pass(call, gate_tangent, gate, up)));
+    if (up_tangent.defined()) add(result, std::get<1>(backward_pass(call, up_tangent, gate, up)));
+    return {result};
+  }
+  TORCH_CHECK_NOT_IMPLEMENTED(what.pass == Pass::backward, call.op->spec.name,
+                              ": the third derivative is not implemented");
+  variable_list result(what.packing ? 1 : 2);
+  if (tangents[0].defined()) {
+    result = what.packing ? as_list(packed_backward_pass(call, *what.packing, tangents[0], inputs[1]))
+                          : as_list(backward_pass(call, tangents[0], inputs[1], inputs[2]));
+  }
+  const variable_list rest(tangents.begin() + 1, tangents.end());
+  if (any_defined(rest)) {
+    const auto second = second_derivatives(what, rest, inputs);
+    for (size_t i = 0; i < result.size(); ++i) add(result[i], second[i + 1]);
+  }
+  return result;
+}
+
+// Of the double backward pass, given the gradients k of its results. It is linear in all but gate and up.
+variable_list third_derivatives(const Differentiated& what, const variable_list& k, const Saved& inputs,
+                                const Needed& needed) {
+  const Differentiated backward_of{what.call, Pass::backward, false, what.packing};
+  const size_t arity = what.packing ? 1 : 2;  // of h, and of what it belongs to
+  const auto tensors = [&](size_t begin) {
+    return variable_list(inputs.begin() + begin, inputs.begin() + begin + arity);
+  };
+  const variable_list h = tensors(0), saved = tensors(arity + 1), k_saved(k.begin() + 1, k.end());
+  const auto second = [&](const Tensor& g) {
+    Saved from{g};
+    std::copy(saved.begin(), saved.end(), from.begin() + 1);
+    return second_derivatives(backward_of, h, from);
+  };
+  bool other = false;
+  for (size_t i = 0; i < arity; ++i) other = other || needed[arity + 1 + i];
+  TORCH_CHECK_NOT_IMPLEMENTED(!other || !any_defined(k_saved), what.call.op->spec.name,
+                              ": the third derivative is not implemented");
+  variable_list result(2 * arity + 1);
+  Saved at{inputs[arity]};
+  std::copy(saved.begin(), saved.end(), at.begin() + 1);
+  const auto by_h = pushed_forward(backward_of, at, k);
+  std::copy(by_h.begin(), by_h.end(), result.begin());
+  if (needed[arity] && any_defined(k_saved)) {
+    if (what.packing) {
+      const auto unpacked = [&](const Tensor& tensor) { return halves(*what.call.op, tensor, *what.packing); };
+      const auto [h_gate, h_up] = unpacked(h[0]);
+      const auto [gate, up] = unpacked(saved[0]);
+      const auto [k_gate, k_up] = unpacked(k_saved[0]);
+      const Differentiated two{what.call, Pass::backward};
+      result[arity] = second_derivatives(two, {h_gate, h_up}, {k_gate, gate, up})[1] +
+                      second_derivatives(two, {h_gate, h_up}, {k_up, gate, up})[2];
+    } else {
+      for (size_t i = 0; i < arity; ++i) {
+        if (!k_saved[i].defined()) continue;
+        const Tensor term = second(k_saved[i])[i + 1];
+        result[arity] = result[arity].defined() ? result[arity] + term : term;
+      }
+    }
+  }
+  if (other && k[0].defined()) {
+    const auto by_saved = second(k[0]);
+    std::copy(by_saved.begin() + 1, by_saved.end(), result.begin() + arity + 1);
+  }
+  return result;
 }
 
 // Runs a pass and records it. direct() calls the kernel; redispatch(keys) goes on in the dispatcher.
@@ -302,27 +355,30 @@ void record(torch::Library& library, const Op& op) {
 
 }  // namespace
 
-variable_list unit_derivatives(const Differentiated& what, const variable_list& grads, const Saved& saved) {
+variable_list unit_derivatives(const Differentiated& what, const variable_list& grads, const Saved& saved,
+                               const Needed& needed) {
   if (!any_defined(grads)) return variable_list(what.count_tensors());
   if (what.pass == Pass::forward) {
     if (what.packing) return {packed_backward_pass(what.call, *what.packing, grads[0], saved[0])};
     return as_list(backward_pass(what.call, grads[0], saved[0], saved[1]));
   }
-  TORCH_CHECK_NOT_IMPLEMENTED(what.pass == Pass::backward, what.call.op->spec.name,
-                              ": the third derivative is not implemented");
-  return second_derivatives(what, grads, saved);
+  return what.pass == Pass::backward ? second_derivatives(what, grads, saved)
+                                     : third_derivatives(what, grads, saved, needed);
 }
 
 void register_unit_autograd(torch::Library& library, const Op& op) {
   with_signature(op, [&](auto... p) { record<decltype(p)...>(library, op); });
 }
 
-#define ACT_EXT_FOR_EVERY_UNIT(function)                                           \
-  for (const Op& op : ops_of_arity(2)) {                                           \
-    with_signature(op, [&](auto... p) { function<decltype(p)...>(library, op); }); \
+#define ACT_EXT_FOR_EVERY_UNIT(function)                                                              \
+  for (const Op& op : all_ops()) {                                                                    \
+    if (op.arity == 2) with_signature(op, [&](auto... p) { function<decltype(p)...>(library, op); }); \
   }
 TORCH_LIBRARY_FRAGMENT(act_ext, library) {
-  for (const Op& op : ops_of_arity(2)) define(library, op);
+  library.set_python_module("act_ext._register");
+  for (const Op& op : all_ops()) {
+    if (op.arity == 2) define(library, op);
+  }
 }
 TORCH_LIBRARY_IMPL(act_ext, CPU, library){ACT_EXT_FOR_EVERY_UNIT(implement)} TORCH_LIBRARY_IMPL(act_ext, CUDA,
                                                                                                 library) {

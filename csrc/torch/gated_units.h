@@ -9,7 +9,7 @@ namespace act_ext {
 
 // See `derivatives`.
 torch::autograd::variable_list unit_derivatives(const Differentiated& what, const torch::autograd::variable_list& grads,
-                                                const Saved& saved);
+                                                const Saved& saved, const Needed& needed);
 
 // The autograd kernels of one unit.
 void register_unit_autograd(torch::Library& library, const Op& op);

@@ -58,7 +58,7 @@ variable_list pointwise_derivatives(const Differentiated& what, const Tensor& gr
 
 variable_list derivatives(const Differentiated& what, const variable_list& grads, const Saved& saved,
                           const Needed& needed) {
-  return what.call.op->arity == 2 ? unit_derivatives(what, grads, saved)
+  return what.call.op->arity == 2 ? unit_derivatives(what, grads, saved, needed)
                                   : pointwise_derivatives(what, grads[0], saved, needed);
 }
 
