@@ -110,7 +110,8 @@ class Case:
         def where(condition: Tensor, a: Any, b: Any) -> Tensor:
             return torch.where(condition, torch.as_tensor(a, dtype=x.dtype), torch.as_tensor(b, dtype=x.dtype))
 
-        return eval(self.spec["formula"], {"__builtins__": {}, **scope, "where": where})
+        # torch imports parts of itself at the first use.
+        return eval(self.spec["formula"], {"__builtins__": {"__import__": __import__}, **scope, "where": where})
 
     def reference(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Value and slope in float64 at x: the formula and its derivative, but for what cancels or overflows there."""

@@ -40,7 +40,7 @@ def formula(name, kwargs, gate, up, dtype=torch.float64):
     def where(condition, a, b):
         return torch.where(condition, torch.as_tensor(a, dtype=gate.dtype), torch.as_tensor(b, dtype=gate.dtype))
 
-    return eval(SPEC[name]["formula"], {"__builtins__": {}, **scope, "where": where})
+    return eval(SPEC[name]["formula"], {"__builtins__": {"__import__": __import__}, **scope, "where": where})
 
 
 def pack(gate, up, dim=-1, gate_first=True, interleaved=False):
