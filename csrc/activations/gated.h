@@ -192,12 +192,9 @@ struct Mish {
                              .heavy = true};
   ACT_FN V forward(V x) const {
     // With e = e^x: e (e + 2) / (e (e + 2) + 2).
-    const V above = at_least(x, V(-exp_limit<V>));
-    const Exp<V> parts = exp_parts(at_most(above, V(sigmoid_is_one<V>)));
-    const Power<V> power(parts.n);
-    const V e = scale(V(1) + parts.q, power);
-    const V other = e + V(2);
-    return scale(above * (fma(other, parts.q, other) / fma(e, other, V(2))), power);
+    const auto e = bounded_exp(x, sigmoid_is_one<V>);
+    const V other = e.value + V(2);
+    return scale(e.above * (fma(other, e.q, other) / fma(e.value, other, V(2))), e.power);
   }
   // With e = e^-|x|: tanh(softplus(x)) = m / d, below 0 with a factor e before it. m and d are polynomials in e whose
   // coefficients change their order with the sign of x, and so is the slope's numerator, (1 + e) 4 x or its multiple

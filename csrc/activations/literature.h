@@ -110,11 +110,11 @@ struct TanhExp {
   static constexpr Spec spec{
       .name = "tanhexp", .params = "", .formula = "x * tanh(exp(x))", .paper = "arXiv:2003.09855", .heavy = true};
   ACT_FN V forward(V x) const {
-    const auto e = parts(x);
+    const auto e = bounded_exp(x, largest);
     return select(x < V(-tail), scale(e.above * e.p, e.power), x * tanh(e.value));
   }
   ACT_FN V slope(V x) const {
-    const auto e = parts(x);
+    const auto e = bounded_exp(x, largest);
     const V bounded = clamp(x, V(-tail), V(largest));
     // Below 0 as e^x (1 + x) less a correction, so that the error of e^x does not grow where the terms cancel.
     const V small = at_most(e.value, V(1)), defect = tanh_defect(small), t = small - defect;
@@ -127,18 +127,6 @@ struct TanhExp {
  private:
   // Below -tail tanh(e^x) is e^x after rounding; above `largest` it is 1.
   static constexpr double tail = is_single<V> ? 9.0 : 19.0, largest = 4.0;
-  struct Parts {
-    V above, p;
-    Power<V> power;
-    V value;
-  };
-  ACT_FN static Parts parts(V x) {
-    const V above = at_least(x, V(-exp_limit<V>));
-    const Exp<V> e = exp_parts(at_most(above, V(largest)));
-    const V p = V(1) + e.q;
-    const Power<V> power(e.n);
-    return {above, p, power, scale(p, power)};
-  }
 };
 
 template <class V>
@@ -150,26 +138,20 @@ struct Smish {
                              .heavy = true};
   // With e = e^x: tanh(log(1 + sigmoid(x))) = e (3 e + 2) / (5 e^2 + 6 e + 2).
   ACT_FN V forward(V x) const {
-    const V above = at_least(x, V(-exp_limit<V>));
-    const Exp<V> parts = exp_parts(at_most(above, V(sigmoid_is_one<V>)));
-    const Power<V> power(parts.n);
-    const V e = scale(V(1) + parts.q, power);
-    const V n = fma(V(3), e, V(2));
-    return scale(above * (fma(n, parts.q, n) / denominator(e)), power);
+    const auto e = bounded_exp(x, sigmoid_is_one<V>);
+    const V n = fma(V(3), e.value, V(2));
+    return scale(e.above * (fma(n, e.q, n) / denominator(e.value)), e.power);
   }
   ACT_FN V slope(V x) const {
-    const V bounded = clamp(x, V(-exp_limit<V>), V(sigmoid_is_one<V>));
-    const Exp<V> parts = exp_parts(bounded);
-    const Power<V> power(parts.n);
-    const V e = scale(V(1) + parts.q, power);
+    const auto parts = bounded_exp(x, sigmoid_is_one<V>);
+    const V bounded = at_most(parts.above, V(sigmoid_is_one<V>)), e = parts.value;
     const V d = denominator(e), top = fma(V(3), e, V(2));
-    const V near =
-        fma(top, parts.q, top) / d + V(4) * bounded * fma(e, fma(V(2), e, V(3)), V(1)) * ((V(1) + parts.q) / (d * d));
+    const V near = fma(top, parts.q, top) / d + V(4) * bounded * fma(e, fma(V(2), e, V(3)), V(1)) * (parts.p / (d * d));
     // Further down the two terms cancel: in powers of e, where 1 + x stands alone, their errors do not grow.
     const V n0 = fma(V(4), bounded, V(4)), n1 = fma(V(12), bounded, V(18)), n2 = fma(V(8), bounded, V(28));
     const V n = fma(e, fma(e, fma(e, V(15), n2), n1), n0);
     const V far = fma(n, parts.q, n) / horner(e, 4, 24, 56, 60, 25);
-    return scale(select(x < V(-1), far, near), power);
+    return scale(select(x < V(-1), far, near), parts.power);
   }
 
  private:
@@ -184,31 +166,23 @@ struct Logish {
                              .paper = "doi:10.1016/j.neucom.2021.06.067",
                              .heavy = true};
   ACT_FN V forward(V x) const {
-    const auto e = parts(x);
-    return scale(e.above * e.logarithm, e.power);
+    const auto e = bounded_exp(x, sigmoid_is_one<V>);
+    return scale(e.above * logarithm(e), e.power);
   }
   ACT_FN V slope(V x) const {
-    const auto e = parts(x);
-    const V bounded = at_most(e.above, V(sigmoid_is_one<V>));
+    const auto e = bounded_exp(x, sigmoid_is_one<V>);
+    const V bounded = at_most(e.above, V(sigmoid_is_one<V>)), value = logarithm(e);
     const V part = e.p / ((V(1) + e.value) * fma(V(2), e.value, V(1)));
     // Below -1 as (1 + x) e^x and corrections, so that the error of e^x does not grow where the terms cancel.
-    const V rest = fma(-bounded * part, e.value * fma(V(2), e.value, V(3)), e.logarithm - e.p);
-    return scale(select(x < V(-1), fma(e.p, V(1) + bounded, rest), fma(bounded, part, e.logarithm)), e.power);
+    const V rest = fma(-bounded * part, e.value * fma(V(2), e.value, V(3)), value - e.p);
+    return scale(select(x < V(-1), fma(e.p, V(1) + bounded, rest), fma(bounded, part, value)), e.power);
   }
 
  private:
-  struct Parts {
-    V above, p, value, logarithm;  // log(1 + sigmoid(x)) but for the power
-    Power<V> power;
-  };
-  ACT_FN static Parts parts(V x) {
-    const V above = at_least(x, V(-exp_limit<V>));
-    const Exp<V> e = exp_parts(at_most(above, V(sigmoid_is_one<V>)));
-    const V p = V(1) + e.q;
-    const Power<V> power(e.n);
-    const V value = scale(p, power);
-    const V w = (p + p) / fma(V(3), value, V(2));
-    return {above, p, value, times_atanh_series(w, scale(w, power)), power};
+  // log(1 + sigmoid(x)) but for the power.
+  ACT_FN static V logarithm(const BoundedExp<V>& e) {
+    const V w = (e.p + e.p) / fma(V(3), e.value, V(2));
+    return times_atanh_series(w, scale(w, e.power));
   }
 };
 
@@ -220,11 +194,11 @@ struct Gish {
                              .paper = "doi:10.1007/s00521-023-09035-5",
                              .heavy = true};
   ACT_FN V forward(V x) const {
-    const auto e = parts(x);
+    const auto e = bounded_exp(x, largest);
     return select(x < V(-tail), scale(e.above * e.p, e.power), x * log1p(-expm1(-e.value)));
   }
   ACT_FN V slope(V x) const {
-    const auto e = parts(x);
+    const auto e = bounded_exp(x, largest);
     const V bounded = clamp(x, V(-tail), V(largest));
     const V u = -expm1(-e.value), logarithm = log1p(u), decay = scaled_exp(V(1), -e.value);
     // As for logish.
@@ -237,18 +211,6 @@ struct Gish {
  private:
   // Below -tail log(2 - e^-e^x) is e^x after rounding; above `largest` it is log 2.
   static constexpr double tail = is_single<V> ? 18.0 : 38.0, largest = is_single<V> ? 5.0 : 6.0;
-  struct Parts {
-    V above, p;
-    Power<V> power;
-    V value;
-  };
-  ACT_FN static Parts parts(V x) {
-    const V above = at_least(x, V(-exp_limit<V>));
-    const Exp<V> e = exp_parts(at_most(above, V(largest)));
-    const V p = V(1) + e.q;
-    const Power<V> power(e.n);
-    return {above, p, power, scale(p, power)};
-  }
 };
 
 using Literature = List<HardMish, Squareplus, Isru, Isrlu, Lisht, TanhExp, Smish, Logish, Gish>;

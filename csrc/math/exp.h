@@ -74,6 +74,23 @@ ACT_FN auto exp_parts(X x) {
   return Exp<V>{reduced_expm1(x, -n), n};
 }
 
+// e^x for an x brought to at least -exp_limit (`above`) and then to at most a bound, in its parts and as a value: for
+// quotients of it whose power is applied last.
+template <class V>
+struct BoundedExp {
+  V above, q, p;  // p = 1 + q
+  Power<V> power;
+  V value;
+};
+template <class V>
+ACT_FN BoundedExp<V> bounded_exp(V x, double largest) {
+  const V above = at_least(x, V(-exp_limit<V>));
+  const Exp<V> e = exp_parts(at_most(above, V(largest)));
+  const V p = V(1) + e.q;
+  const Power<V> power(e.n);
+  return {above, e.q, p, power, scale(p, power)};
+}
+
 // e^x as top / bottom, a normal number and a normal power of 2 also where e^x is subnormal or overflows: their sum is
 // the denominator of logistic functions, whose quotients are rounded once.
 template <class V>
