@@ -23,20 +23,20 @@ inline constexpr double ln2_hi = 0x1.62e42fefa39efp-1, ln2_lo = 0x1.abc9e3b39803
 template <class V>
 inline constexpr double exp_overflow = is_single<V> ? 89.0 : 710.0;
 
-// (e^u - 1 - u) / r^2 with u = s r, |u| <= ln2 / 2, s a power of 2; relative to e^u the error is below 2^-26.1 (float),
-// 2^-55.5 (double).
+// unit (e^u - 1 - u) / r^2 with u = s r, |u| <= ln2 / 2, s and unit powers of 2; relative to e^u the error is below
+// 2^-26.1 (float), 2^-55.5 (double).
 template <class V>
-ACT_FN V expm1_tail(V r, double s = 1) {
-  const double c = s * s;
+ACT_FN V expm1_tail(V r, double s = 1, double unit = 1) {
+  const double c2 = unit * s * s, c3 = c2 * s, c4 = c3 * s, c5 = c4 * s, c6 = c5 * s;
   if constexpr (is_single<V>) {
-    return horner(r, 0.50000000637662917158 * c, 0.16666540557593037346 * c * s, 0.041666274462182637891 * c * c,
-                  0.0083669097994972620622 * c * c * s, 0.0013947014073314281771 * c * c * c);
+    return horner(r, 0.50000000637662917158 * c2, 0.16666540557593037346 * c3, 0.041666274462182637891 * c4,
+                  0.0083669097994972620622 * c5, 0.0013947014073314281771 * c6);
   } else {
-    return horner(r, 0.5000000000000005827 * c, 0.16666666666666687044 * c * s, 0.041666666666569918805 * c * c,
-                  0.0083333333333138033282 * c * c * s, 0.0013888888933672717955 * c * c * c,
-                  0.00019841269904943785938 * c * c * c * s, 0.000024801502809850752507 * c * c * c * c,
-                  2.755722609389736851e-6 * c * c * c * c * s, 2.7627004845477783274e-7 * c * c * c * c * c,
-                  2.5115101984568951925e-8 * c * c * c * c * c * s);
+    const double c7 = c6 * s, c8 = c7 * s, c9 = c8 * s, c10 = c9 * s, c11 = c10 * s;
+    return horner(r, 0.5000000000000005827 * c2, 0.16666666666666687044 * c3, 0.041666666666569918805 * c4,
+                  0.0083333333333138033282 * c5, 0.0013888888933672717955 * c6, 0.00019841269904943785938 * c7,
+                  0.000024801502809850752507 * c8, 2.755722609389736851e-6 * c9, 2.7627004845477783274e-7 * c10,
+                  2.5115101984568951925e-8 * c11);
   }
 }
 
@@ -58,20 +58,19 @@ ACT_FN V corrected(V r, Pair<V> x) {
   return r + x.lo;
 }
 
-// q = e^(x - n ln2) - 1 for the whole n nearest to x / ln2, given as minus_n; x a V or a Pair.
+// x - n ln2 for the whole n nearest to x / ln2, given as minus_n; x a V or a Pair.
 template <class V, class X>
-ACT_FN V reduced_expm1(X x, V minus_n) {
+ACT_FN V reduced(X x, V minus_n) {
   const auto ln2 = constant_pair<V>(ln2_hi, ln2_lo);
-  const V r = corrected(fma(minus_n, ln2.lo, fma(minus_n, ln2.hi, head(x))), x);
-  return fma(r * r, expm1_tail(r), r);
+  return corrected(fma(minus_n, ln2.lo, fma(minus_n, ln2.hi, head(x))), x);
 }
 
 // For |x| <= exp_limit, or NaN; x a V or a Pair.
 template <class X>
 ACT_FN auto exp_parts(X x) {
   using V = decltype(head(x));
-  const V n = nearest(head(x), log2_e);
-  return Exp<V>{reduced_expm1(x, -n), n};
+  const V n = nearest(head(x), log2_e), r = reduced(x, -n);
+  return Exp<V>{fma(r * r, expm1_tail(r), r), n};
 }
 
 // e^x for an x brought to at least -exp_limit (`above`) and then to at most a bound, in its parts and as a value: for
@@ -111,11 +110,11 @@ ACT_FN auto exp_ratio(X x) {
   using V = decltype(head(x));
   // 2^-k brings both into range.
   constexpr int k = kSide * (is_single<V> ? 24 : 54);
-  constexpr double power = static_cast<double>(std::int64_t{1} << (k * kSide));
-  const V unit(kSide > 0 ? 1 / power : power), shift(rounding_shift<V> + exponent_bias<V> - k);
+  constexpr double power = static_cast<double>(std::int64_t{1} << (k * kSide)), unit = kSide > 0 ? 1 / power : power;
+  const V shift(rounding_shift<V> + exponent_bias<V> - k);
   const V shifted = fma(head(x), V(-log2_e), shift);
-  const V q = reduced_expm1(x, shifted - shift);
-  return ExpRatio<V>{fma(q, unit, unit), to_exponent(shifted)};
+  const V r = reduced(x, shifted - shift);
+  return ExpRatio<V>{fma(fma(expm1_tail(r, 1, unit), r, V(unit)), r, V(unit)), to_exponent(shifted)};
 }
 
 // x with its leading word brought into [low, high], without the correction where that changed it.
