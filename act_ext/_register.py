@@ -88,6 +88,14 @@ def _halves(input: torch.Tensor, dim: int = -1, gate_first: bool = True, interle
     return (first, second) if gate_first else (second, first)
 
 
+def _wrapped(dim: int, rank: int) -> int:
+    """The dimension counted from the front; a 0-dim tensor is taken to have one."""
+    rank = max(rank, 1)
+    if not -rank <= dim < rank:
+        raise IndexError(f"Dimension out of range (expected to be in range of [{-rank}, {rank - 1}], but got {dim})")
+    return dim % rank
+
+
 def _batch_first(info: Any, arg: Any, dim: int | None) -> Any:
     """A tensor argument with its batch dimension in front; anything else as it is."""
     if not isinstance(arg, torch.Tensor):
@@ -171,11 +179,7 @@ def _batched_unit(op: Any, dim_index: int | None) -> Any:
             rank, dim = aligned[dim_index - 1].dim() - 1, aligned[dim_index]
             if rank == 0:
                 raise RuntimeError("act_ext: input must have at least one dimension, got a 0-dim tensor")
-            if not -rank <= dim < rank:
-                raise IndexError(
-                    f"Dimension out of range (expected to be in range of [{-rank}, {rank - 1}], but got {dim})"
-                )
-            aligned[dim_index] = dim % rank + 1
+            aligned[dim_index] = _wrapped(dim, rank) + 1
         result = op(*aligned, **kwargs)
         return result, (0,) * len(result) if isinstance(result, tuple) else 0
 
@@ -197,9 +201,53 @@ def _register_unit(spec: dict[str, Any]) -> None:
         torch.library.register_vmap(f"act_ext::{op}", _batched_unit(_overload(op), dim_index))
 
 
+# The functions of rows.
+
+
+def _fake_row_function(*args: Any) -> torch.Tensor:
+    *tensors, dim = args
+    _check_alike(*tensors)
+    _wrapped(dim, tensors[-1].dim())
+    return _like(tensors[-1])
+
+
+def _fake_row_function_double_backward(h: torch.Tensor, g: torch.Tensor, result: torch.Tensor, dim: int) -> Any:
+    return _fake_row_function(h, g, result, dim), _like(result)
+
+
+def _batched_row_function(op: Any) -> Any:
+    """The vmap rule of a row function, whose last argument is the dimension."""
+
+    def rule(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Any, Any]:
+        tensors = [_batch_first(info, arg, dim) for arg, dim in zip(args[:-1], in_dims, strict=False)]
+        rank = tensors[0].dim() - 1
+        dim = _wrapped(args[-1], rank)
+        if rank == 0:  # a row of one element each
+            result = op(*(tensor.unsqueeze(1) for tensor in tensors), 1)
+            result = tuple(r.squeeze(1) for r in result) if isinstance(result, tuple) else result.squeeze(1)
+        else:
+            result = op(*tensors, dim + 1)
+        return result, (0,) * len(result) if isinstance(result, tuple) else 0
+
+    return rule
+
+
+def _register_row_function(spec: dict[str, Any]) -> None:
+    name = spec["name"]
+    for op in (name, *spec["backward_ops"]):
+        fake = _fake_row_function_double_backward if op.endswith("_double_backward") else _fake_row_function
+        torch.library.register_fake(f"act_ext::{op}", fake)
+        torch.library.register_vmap(f"act_ext::{op}", _batched_row_function(_overload(op)))
+
+
+_REGISTER = {
+    "pointwise": _register_pointwise,
+    "gated_unit": _register_unit,
+    "row_function": _register_row_function,
+}
 for _spec in SPECS:
     C.register_autograd(_spec["name"])
-    (_register_unit if _spec["arity"] == 2 else _register_pointwise)(_spec)
+    _REGISTER[_spec["kind"]](_spec)
 
 
 def entry(name: str) -> Any:

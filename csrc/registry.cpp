@@ -11,6 +11,7 @@ template <template <class> class Activation>
 Op make_op(int index) {
   Op op{.index = index,
         .spec = Activation<float>::spec,
+        .kind = arity<Activation> == 1 ? Kind::pointwise : Kind::gated_unit,
         .arity = arity<Activation>,
         .num_params = count_params(Activation<float>::spec.params),
         .passes = {},
@@ -33,6 +34,18 @@ std::span<const Op> all_ops() {
 #define ACT_EXT_APPEND(Family, name) append(Family{}, list);
     ACT_EXT_FAMILIES(ACT_EXT_APPEND)
 #undef ACT_EXT_APPEND
+    for (const RowFunction& function : row_functions) {
+      list.push_back({.index = static_cast<int>(list.size()),
+                      .spec = function.spec,
+                      .kind = Kind::row_function,
+                      .arity = 1,
+                      .num_params = 0,
+                      .passes = {true, true, true},
+                      .result_suffices = nullptr,
+                      .row_kernel = function.kernel,
+                      .logarithmic = function.logarithmic,
+                      .sign = function.sign});
+    }
     return list;
   }();
   return ops;

@@ -14,14 +14,22 @@ namespace act_ext {
 inline constexpr int kMaxParams = 2;
 using Params = std::array<double, kMaxParams>;
 
+enum class Kind { pointwise, gated_unit, row_function };
+
 struct Op {
-  int index;  // in the List and in every table of kernels
+  int index;  // in the List
   Spec spec;
-  int arity;  // 1 for a pointwise op, 2 for a gated unit
+  Kind kind;
+  int arity;  // how many tensors it takes: a gated unit two, the others one
   int num_params;
   std::array<bool, kPasses> passes;
   // Whether backward can do with the result, so that the in-place form saves nothing else. Null where it never can.
   bool (*result_suffices)(const double* params);
+
+  // Of a row function.
+  int row_kernel = -1;
+  bool logarithmic = false;
+  double sign = 1;
 
   bool has(Pass pass) const { return passes[static_cast<int>(pass)]; }
 };

@@ -8,8 +8,9 @@
 #include "literature.h"
 #include "rectifiers.h"
 #include "sigmoidal.h"
+#include "softmax.h"
 
-// X(the family's List, its name in file and table names)
+// The elementwise families. X(the family's List, its name in file and table names)
 #define ACT_EXT_FAMILIES(X)   \
   X(Rectifiers, rectifiers)   \
   X(Exponential, exponential) \

@@ -11,14 +11,15 @@
 
 // The tables of each instruction set, defined by the family files compiled for it.
 #define ACT_EXT_DECLARE(Family, name) extern const std::array<cpu::Table, Family::size> name##_tables;
-#define ACT_EXT_CAPABILITY(NAME)            \
-  namespace act_ext::NAME {                 \
-  ACT_EXT_FAMILIES(ACT_EXT_DECLARE)         \
-  static std::vector<cpu::Table> tables() { \
-    std::vector<cpu::Table> list;           \
-    ACT_EXT_FAMILIES(ACT_EXT_APPEND)        \
-    return list;                            \
-  }                                         \
+#define ACT_EXT_CAPABILITY(NAME)                                        \
+  namespace act_ext::NAME {                                             \
+  ACT_EXT_FAMILIES(ACT_EXT_DECLARE)                                     \
+  extern const std::array<cpu::RowsTable, RowKernels::size> row_tables; \
+  static std::vector<cpu::Table> tables() {                             \
+    std::vector<cpu::Table> list;                                       \
+    ACT_EXT_FAMILIES(ACT_EXT_APPEND)                                    \
+    return list;                                                        \
+  }                                                                     \
   }
 #define ACT_EXT_APPEND(Family, name) list.insert(list.end(), name##_tables.begin(), name##_tables.end());
 
@@ -35,6 +36,7 @@ struct Capability {
   const char* name;
   bool available;
   std::vector<Table> (*tables)();
+  const std::array<RowsTable, RowKernels::size>& row_tables;
 };
 
 // Best first.
@@ -45,10 +47,10 @@ std::vector<Capability> capabilities() {
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  list.push_back({"avx512", avx512, AVX512::tables});
-  list.push_back({"avx2", avx2, AVX2::tables});
+  list.push_back({"avx512", avx512, AVX512::tables, AVX512::row_tables});
+  list.push_back({"avx2", avx2, AVX2::tables, AVX2::row_tables});
 #endif
-  list.push_back({"default", true, DEFAULT::tables});
+  list.push_back({"default", true, DEFAULT::tables, DEFAULT::row_tables});
   return list;
 }
 
@@ -133,6 +135,10 @@ const char* capability() { return chosen().name; }
 Kernel kernel(int op, Pass pass, Dtype dtype) {
   static const std::vector<Table> tables = chosen().tables();
   return tables[op][static_cast<int>(pass)][static_cast<int>(dtype)];
+}
+
+RowsKernel rows_kernel(int index, Pass pass, Dtype dtype) {
+  return chosen().row_tables[index][static_cast<int>(pass)][static_cast<int>(dtype)];
 }
 
 void run_strided(Kernel kernel, Dtype dtype, int outputs, int inputs, char** data, const int64_t* strides,

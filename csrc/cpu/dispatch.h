@@ -12,6 +12,9 @@ __attribute__((visibility("default"))) const char* capability();
 // Null where the op has no such pass.
 Kernel kernel(int op, Pass pass, Dtype dtype);
 
+// index: in RowKernels.
+RowsKernel rows_kernel(int index, Pass pass, Dtype dtype);
+
 // Runs the kernel on strided memory, size1 rows of size0 elements. data and strides (in bytes, size0's for every
 // operand and then size1's) are those of TensorIterator, the outputs first. Elements pass through a small buffer, so
 // the arithmetic is the contiguous kernel's, bit for bit.

@@ -14,4 +14,13 @@ using Kernel = void (*)(char* const* operands, int64_t n, const double* params);
 // Null where the op has no such pass.
 using Table = std::array<std::array<Kernel, kDtypes>, kPasses>;
 
+// The operands likewise, each `rows` rows of `length` elements; `steps` leads from element to element and `nexts` from
+// row to row, in bytes, for each operand. sign: of the argument.
+using RowsKernel = void (*)(char* const* operands, const int64_t* steps, const int64_t* nexts, int64_t length,
+                            int64_t rows, double sign);
+
+// The passes of a function of rows: forward, backward, double backward.
+inline constexpr int kRowPasses = 3;
+using RowsTable = std::array<std::array<RowsKernel, kDtypes>, kRowPasses>;
+
 }  // namespace act_ext::cpu

@@ -158,6 +158,32 @@ ACT_FN Register<T> moved_to_exponent(Register<T> x) {
 #endif
 }
 
+// The exponent's bits moved down to where a whole number's stand, behind the exponent of 2^23 (2^52).
+template <class T>
+ACT_FN Register<T> moved_from_exponent(Register<T> x) {
+#if defined(CPU_CAPABILITY_AVX512)
+  if constexpr (sizeof(T) == 4) {
+    const __m512i moved = _mm512_srli_epi32(_mm512_castps_si512(x), 23);
+    return _mm512_castsi512_ps(_mm512_or_si512(moved, _mm512_castps_si512(_mm512_set1_ps(0x1p23f))));
+  } else {
+    const __m512i moved = _mm512_srli_epi64(_mm512_castpd_si512(x), 52);
+    return _mm512_castsi512_pd(_mm512_or_si512(moved, _mm512_castpd_si512(_mm512_set1_pd(0x1p52))));
+  }
+#elif defined(CPU_CAPABILITY_AVX2)
+  if constexpr (sizeof(T) == 4) {
+    const __m256i moved = _mm256_srli_epi32(_mm256_castps_si256(x), 23);
+    return _mm256_castsi256_ps(_mm256_or_si256(moved, _mm256_castps_si256(_mm256_set1_ps(0x1p23f))));
+  } else {
+    const __m256i moved = _mm256_srli_epi64(_mm256_castpd_si256(x), 52);
+    return _mm256_castsi256_pd(_mm256_or_si256(moved, _mm256_castpd_si256(_mm256_set1_pd(0x1p52))));
+  }
+#else
+  using Int = std::conditional_t<sizeof(T) == 4, int32_t, int64_t>;
+  const auto moved = at::vec::cast<Int, T>(x) >> Vectorized<Int>(sizeof(T) == 4 ? 23 : 52);
+  return at::vec::cast<T, Int>(moved) | Vectorized<T>(sizeof(T) == 4 ? T(0x1p23) : T(0x1p52));
+#endif
+}
+
 template <class T>
 struct Mask {
   Lanes<T> low, high;
@@ -247,6 +273,10 @@ ACT_FN Vec<T> at_most(Vec<T> x, Vec<T> most) {
 template <class T>
 ACT_FN Vec<T> to_exponent(Vec<T> a) {
   return {moved_to_exponent<T>(a.low), moved_to_exponent<T>(a.high)};
+}
+template <class T>
+ACT_FN Vec<T> from_exponent(Vec<T> a) {
+  return {moved_from_exponent<T>(a.low), moved_from_exponent<T>(a.high)};
 }
 
 // `size` elements of memory, two registers of them or one of sixteen-bit elements, as the Vec that computes with them.

@@ -1,6 +1,6 @@
 // The vocabulary in which the approximations and activations are written, generic over V. Each V (cpu/vec.h,
 // math/scalar.h, math/dual.h) brings: arithmetic, comparisons giving its mask, select, fma, abs, copysign,
-// minus_abs, at_least, at_most, sqrt and, but for Dual, to_exponent.
+// minus_abs, at_least, at_most, sqrt and, but for Dual, to_exponent and from_exponent.
 #pragma once
 
 #include <type_traits>
@@ -48,6 +48,13 @@ ACT_FN V nearest(V x, double factor) {
 template <class V>
 ACT_FN V pow2(V n) {
   return to_exponent(n + V(rounding_shift<V> + exponent_bias<V>));
+}
+
+// The n of a normal positive x = m 2^n with 1 <= m < 2. from_exponent moves the exponent's bits down to where a whole
+// number's stand, and adds that of 2^23 (2^52) in front.
+template <class V>
+ACT_FN V exponent(V x) {
+  return from_exponent(x) - V((is_single<V> ? 0x1p23 : 0x1p52) + exponent_bias<V>);
 }
 
 // 2^n for a whole n, to be applied with one rounding however small the product: in two halves, each a normal number.

@@ -117,6 +117,42 @@ ACT_FN auto exp_ratio(X x) {
   return ExpRatio<V>{fma(fma(expm1_tail(r, 1, unit), r, V(unit)), r, V(unit)), to_exponent(shifted)};
 }
 
+// e^x for the elements of a row, relative to their largest m: e^(x - base) 2^-n. A difference x - m would be rounded,
+// which e^x magnifies. With the whole n nearest to m / ln2 nothing is subtracted from x (base is 0) but n from its
+// exponent; and where m is so far out that all elements worth counting lie within a factor of 2 of it, base is m and
+// x - m is exact.
+template <class V>
+struct RelativeExp {
+  V base, n;  // the factor e^base 2^n, to compare rows' parts by
+
+  RelativeExp() = default;
+  ACT_FN explicit RelativeExp(V m) {
+    const auto near = abs(m) < V(bound);
+    base = select(near, V(0), m);
+    const V top = select(near, m, V(0));
+    n = nearest(top, log2_e);
+    shift_ = V(rounding_shift<V> + exponent_bias<V> + k) - n;
+    // From here downwards the result is 0 after rounding.
+    lower_ = top - V(is_single<V> ? 105.2 : 746.1);
+  }
+
+  // For an x of at most m.
+  ACT_FN V operator()(V x) const {
+    const V argument = at_least(x - base, lower_);
+    const V shifted = fma(argument, V(log2_e), shift_);
+    const V r = reduced(argument, shift_ - shifted);
+    constexpr double unit = 1 / static_cast<double>(std::int64_t{1} << k);
+    return fma(fma(expm1_tail(r, 1, unit), r, V(unit)), r, V(unit)) * to_exponent(shifted);
+  }
+
+ private:
+  // At least twice what an element may be below m and count.
+  static constexpr double bound = is_single<V> ? 212.0 : 1494.0;
+  // 2^(k - ...) is a normal number also for the smallest results; 2^-k is in the polynomial.
+  static constexpr int k = is_single<V> ? 27 : 55;
+  V shift_, lower_;
+};
+
 // x with its leading word brought into [low, high], without the correction where that changed it.
 template <class V>
 ACT_FN V clamped(V x, V low, V high) {

@@ -25,17 +25,18 @@ ACT_FN float fma(float a, float b, float c) { return static_cast<float>(static_c
 #endif
 ACT_FN double fma(double a, double b, double c) { return ::fma(a, b, c); }
 
-#define ACT_EXT_SCALAR(T, Int, mantissa_bits)                                       \
-  ACT_FN T abs(T a) { return std::fabs(a); }                                        \
-  ACT_FN T minus_abs(T a) { return -std::fabs(a); }                                 \
-  ACT_FN T copysign(T magnitude, T sign) { return std::copysign(magnitude, sign); } \
-  ACT_FN T sqrt(T a) { return std::sqrt(a); }                                       \
-  ACT_FN T select(bool mask, T a, T b) { return mask ? a : b; }                     \
-  ACT_FN T at_least(T x, T low) { return x < low ? low : x; }                       \
-  ACT_FN T at_most(T x, T high) { return x > high ? high : x; }                     \
-  ACT_FN T to_exponent(T a) { return bits_as<T>(bits_as<Int>(a) << mantissa_bits); }
-ACT_EXT_SCALAR(float, std::uint32_t, 23)
-ACT_EXT_SCALAR(double, std::uint64_t, 52)
+#define ACT_EXT_SCALAR(T, Int, mantissa_bits, whole)                                 \
+  ACT_FN T abs(T a) { return std::fabs(a); }                                         \
+  ACT_FN T minus_abs(T a) { return -std::fabs(a); }                                  \
+  ACT_FN T copysign(T magnitude, T sign) { return std::copysign(magnitude, sign); }  \
+  ACT_FN T sqrt(T a) { return std::sqrt(a); }                                        \
+  ACT_FN T select(bool mask, T a, T b) { return mask ? a : b; }                      \
+  ACT_FN T at_least(T x, T low) { return x < low ? low : x; }                        \
+  ACT_FN T at_most(T x, T high) { return x > high ? high : x; }                      \
+  ACT_FN T to_exponent(T a) { return bits_as<T>(bits_as<Int>(a) << mantissa_bits); } \
+  ACT_FN T from_exponent(T a) { return bits_as<T>(bits_as<Int>(a) >> mantissa_bits | bits_as<Int>(whole)); }
+ACT_EXT_SCALAR(float, std::uint32_t, 23, 0x1p23f)
+ACT_EXT_SCALAR(double, std::uint64_t, 52, 0x1p52)
 #undef ACT_EXT_SCALAR
 
 }  // namespace act_ext

@@ -156,6 +156,8 @@ py::dict describe(const Op& op) {
   spec["paper"] = op.spec.paper;
   spec["saves"] = saves[static_cast<int>(op.spec.saves)];
   spec["backward_ops"] = passes;
+  const char* const kinds[] = {"pointwise", "gated_unit", "row_function"};
+  spec["kind"] = kinds[static_cast<int>(op.kind)];
   spec["arity"] = op.arity;
   return spec;
 }

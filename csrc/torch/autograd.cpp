@@ -10,6 +10,7 @@
 #include "elementwise.h"
 #include "gated_units.h"
 #include "node.h"
+#include "row_functions.h"
 
 namespace act_ext {
 namespace {
@@ -185,10 +186,13 @@ void register_autograd(const Op& op) {
   static auto* libraries = new std::list<torch::Library>;
   auto& library = libraries->emplace_back(torch::Library::IMPL, "act_ext", c10::DispatchKey::Autograd, __FILE__,
                                           static_cast<uint32_t>(__LINE__));
-  if (op.arity == 2) {
-    register_unit_autograd(library, op);
-  } else {
-    with_signature(op, [&](auto... p) { register_kernels<decltype(p)...>(library, op); });
+  switch (op.kind) {
+    case Kind::pointwise:
+      return with_signature(op, [&](auto... p) { register_kernels<decltype(p)...>(library, op); });
+    case Kind::gated_unit:
+      return register_unit_autograd(library, op);
+    case Kind::row_function:
+      return register_row_function_autograd(library, op);
   }
 }
 

@@ -52,11 +52,22 @@ bool built_with_cuda() { return true; }
 
 namespace act_ext {
 
-void run_cuda(const Call& call, Pass pass, Dtype, Tensors outputs, Tensors, bool) {
-  TORCH_CHECK_NOT_IMPLEMENTED(false, dispatcher_name(*call.op, pass), ": got a tensor on ",
-                              (*outputs.begin())->device(),
+namespace {
+
+[[noreturn]] void complain(const Call& call, Pass pass, const at::Tensor& tensor) {
+  TORCH_CHECK_NOT_IMPLEMENTED(false, dispatcher_name(*call.op, pass), ": got a tensor on ", tensor.device(),
                               ", but act_ext was built without CUDA kernels; rebuild it with a CUDA build of torch "
                               "and nvcc: FORCE_CUDA=1 pip install --no-build-isolation .");
+}
+
+}  // namespace
+
+void run_cuda(const Call& call, Pass pass, Dtype, Tensors outputs, Tensors, bool) {
+  complain(call, pass, **outputs.begin());
+}
+
+void run_rows_on_cuda(const Call& call, Pass pass, Dtype, int64_t, Tensors outputs, Tensors) {
+  complain(call, pass, **outputs.begin());
 }
 
 bool built_with_cuda() { return false; }

@@ -8,6 +8,9 @@ namespace act_ext {
 // same_layout: all tensors are dense with the same strides.
 void run_cuda(const Call& call, Pass pass, Dtype dtype, Tensors outputs, Tensors inputs, bool same_layout);
 
+// A pass of a row function along a dimension.
+void run_rows_on_cuda(const Call& call, Pass pass, Dtype dtype, int64_t dim, Tensors outputs, Tensors inputs);
+
 ACT_EXT_API bool built_with_cuda();
 
 }  // namespace act_ext

@@ -4,19 +4,18 @@
 #include <ATen/WrapDimUtils.h>
 #include <ATen/ops/add.h>
 #include <ATen/ops/zeros_like.h>
-#include <torch/csrc/autograd/VariableTypeUtils.h>
 
 #include <algorithm>
 #include <tuple>
 
 #include "elementwise.h"
+#include "record.h"
 
 namespace act_ext {
 namespace {
 
 using at::Tensor;
 using c10::DispatchKeySet;
-using torch::autograd::isFwGradDefined;
 using torch::autograd::variable_list;
 using T = const Tensor&;
 using Two = std::tuple<Tensor, Tensor>;
@@ -131,19 +130,10 @@ variable_list second_derivatives(const Differentiated& what, const variable_list
   return {grad_g, grad_gate, grad_up};
 }
 
-bool any_defined(const variable_list& tensors) {
-  return std::any_of(tensors.begin(), tensors.end(), [](const Tensor& tensor) { return tensor.defined(); });
-}
-
-variable_list as_list(const Tensor& tensor) { return {tensor}; }
-template <class... T>
-variable_list as_list(const std::tuple<T...>& tensors) {
-  return std::apply([](const auto&... each) { return variable_list{each...}; }, tensors);
-}
-
 // The tangents of the outputs for those of the inputs (undefined: zero). The second derivative is symmetric, so what
 // double backward gives for the gradients of the gradients is also what it gives for tangents.
-variable_list pushed_forward(const Differentiated& what, const Saved& inputs, const variable_list& tangents) {
+variable_list pushed_forward(const Differentiated& what, const Saved& inputs, const variable_list& tangents,
+                             const variable_list& = {}) {
   const auto add = [](Tensor& total, const Tensor& term) { total = total.defined() ? total + term : term; };
   const Call& call = what.call;
   if (what.pass == Pass::forward) {
@@ -220,38 +210,6 @@ variable_list third_derivatives(const Differentiated& what, const variable_list&
   return result;
 }
 
-// Runs a pass and records it. direct() calls the kernel; redispatch(keys) goes on in the dispatcher.
-template <class Direct, class Redispatch, class... T>
-auto recorded(DispatchKeySet keys, const Differentiated& what, Direct direct, Redispatch redispatch,
-              const T&... tensors) {
-  NodePtr<ElementwiseNode> node;
-  if (torch::autograd::compute_requires_grad(tensors...)) {
-    node = make_node<ElementwiseNode>(what);
-    node->set_next_edges(torch::autograd::collect_next_edges(tensors...));
-    int i = 0;
-    (node->save(i++, tensors, /*is_output=*/false), ...);
-  }
-  auto out = [&] {
-    keys = keys & c10::after_autograd_keyset;
-    const auto next = keys.highestPriorityTypeId();
-    at::AutoDispatchBelowADInplaceOrView guard;
-    return next == c10::DispatchKey::CPU || next == c10::DispatchKey::CUDA ? direct() : redispatch(keys);
-  }();
-  if (!node && !(isFwGradDefined(tensors) || ...)) return out;
-  const variable_list outputs = as_list(out);
-  if (node) {
-    for (const Tensor& output : outputs) torch::autograd::set_history(output, node);
-  }
-  if ((isFwGradDefined(tensors) || ...)) {
-    const Saved primals = {tensors._fw_primal(0)...};
-    const auto tangents = pushed_forward(what, primals, {tensors._fw_grad(0)...});
-    for (size_t i = 0; i < outputs.size(); ++i) {
-      outputs[i]._set_fw_grad(tangents[i], /*level=*/0, /*is_inplace_op=*/false);
-    }
-  }
-  return out;
-}
-
 void define(torch::Library& library, const Op& op) {
   const std::vector<at::Tag> tags = {at::Tag::pt2_compliant_tag};
   const std::string params = std::string(op.spec.params).empty() ? "" : ", " + std::string(op.spec.params);
@@ -303,7 +261,7 @@ void record(torch::Library& library, const Op& op) {
     return [&op, next = handle.typed<Tensor(T, T, P...)>()](K keys, T gate, T up, P... p) {
       const Differentiated what{checked(op, p...), Pass::forward};
       return recorded(
-          keys, what, [&] { return forward(what.call, gate, up); },
+          keys, what, pushed_forward, [&] { return forward(what.call, gate, up); },
           [&](K rest) { return next.redispatch(rest, gate, up, p...); }, gate, up);
     };
   });
@@ -311,7 +269,7 @@ void record(torch::Library& library, const Op& op) {
     return [&op, next = handle.typed<Two(T, T, T, P...)>()](K keys, T g, T gate, T up, P... p) {
       const Differentiated what{checked(op, p...), Pass::backward};
       return recorded(
-          keys, what, [&] { return backward(what.call, g, gate, up); },
+          keys, what, pushed_forward, [&] { return backward(what.call, g, gate, up); },
           [&](K rest) { return next.redispatch(rest, g, gate, up, p...); }, g, gate, up);
     };
   });
@@ -320,7 +278,7 @@ void record(torch::Library& library, const Op& op) {
                                                                     P... p) {
       const Differentiated what{checked(op, p...), Pass::double_backward};
       return recorded(
-          keys, what, [&] { return double_backward(what.call, h_gate, h_up, g, gate, up); },
+          keys, what, pushed_forward, [&] { return double_backward(what.call, h_gate, h_up, g, gate, up); },
           [&](K rest) { return next.redispatch(rest, h_gate, h_up, g, gate, up, p...); }, h_gate, h_up, g, gate, up);
     };
   });
@@ -329,7 +287,7 @@ void record(torch::Library& library, const Op& op) {
                                                                               bool interleaved, P... p) {
       const Differentiated what{checked(op, p...), Pass::forward, false, Packing{dim, first, interleaved}};
       return recorded(
-          keys, what, [&] { return packed_forward(what.call, *what.packing, input); },
+          keys, what, pushed_forward, [&] { return packed_forward(what.call, *what.packing, input); },
           [&](K rest) { return next.redispatch(rest, input, dim, first, interleaved, p...); }, input);
     };
   });
@@ -338,7 +296,7 @@ void record(torch::Library& library, const Op& op) {
                                                                                  bool first, bool interleaved, P... p) {
       const Differentiated what{checked(op, p...), Pass::backward, false, Packing{dim, first, interleaved}};
       return recorded(
-          keys, what, [&] { return packed_backward(what.call, *what.packing, g, input); },
+          keys, what, pushed_forward, [&] { return packed_backward(what.call, *what.packing, g, input); },
           [&](K rest) { return next.redispatch(rest, g, input, dim, first, interleaved, p...); }, g, input);
     };
   });
@@ -347,7 +305,7 @@ void record(torch::Library& library, const Op& op) {
                                                                                  bool first, bool interleaved, P... p) {
       const Differentiated what{checked(op, p...), Pass::double_backward, false, Packing{dim, first, interleaved}};
       return recorded(
-          keys, what, [&] { return packed_double_backward(what.call, *what.packing, h, g, input); },
+          keys, what, pushed_forward, [&] { return packed_double_backward(what.call, *what.packing, h, g, input); },
           [&](K rest) { return next.redispatch(rest, h, g, input, dim, first, interleaved, p...); }, h, g, input);
     };
   });
@@ -370,14 +328,14 @@ void register_unit_autograd(torch::Library& library, const Op& op) {
   with_signature(op, [&](auto... p) { record<decltype(p)...>(library, op); });
 }
 
-#define ACT_EXT_FOR_EVERY_UNIT(function)                                                              \
-  for (const Op& op : all_ops()) {                                                                    \
-    if (op.arity == 2) with_signature(op, [&](auto... p) { function<decltype(p)...>(library, op); }); \
+#define ACT_EXT_FOR_EVERY_UNIT(function)                                                                            \
+  for (const Op& op : all_ops()) {                                                                                  \
+    if (op.kind == Kind::gated_unit) with_signature(op, [&](auto... p) { function<decltype(p)...>(library, op); }); \
   }
 TORCH_LIBRARY_FRAGMENT(act_ext, library) {
   library.set_python_module("act_ext._register");
   for (const Op& op : all_ops()) {
-    if (op.arity == 2) define(library, op);
+    if (op.kind == Kind::gated_unit) define(library, op);
   }
 }
 TORCH_LIBRARY_IMPL(act_ext, CPU, library){ACT_EXT_FOR_EVERY_UNIT(implement)} TORCH_LIBRARY_IMPL(act_ext, CUDA,

@@ -135,13 +135,13 @@ void functionalize(torch::Library& library, const Op& op) {
 TORCH_LIBRARY(act_ext, library) {
   library.set_python_module("act_ext._register");
   for (const Op& op : all_ops()) {
-    if (op.arity == 1) define(library, op);
+    if (op.kind == Kind::pointwise) define(library, op);
   }
 }
 
-#define ACT_EXT_FOR_EVERY_OP(function)                                                                \
-  for (const Op& op : all_ops()) {                                                                    \
-    if (op.arity == 1) with_signature(op, [&](auto... p) { function<decltype(p)...>(library, op); }); \
+#define ACT_EXT_FOR_EVERY_OP(function)                                                                             \
+  for (const Op& op : all_ops()) {                                                                                 \
+    if (op.kind == Kind::pointwise) with_signature(op, [&](auto... p) { function<decltype(p)...>(library, op); }); \
   }
 TORCH_LIBRARY_IMPL(act_ext, CPU, library){ACT_EXT_FOR_EVERY_OP(implement)} TORCH_LIBRARY_IMPL(act_ext, CUDA, library){
     ACT_EXT_FOR_EVERY_OP(implement)} TORCH_LIBRARY_IMPL(act_ext, ADInplaceOrView, library){

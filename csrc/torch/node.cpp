@@ -9,6 +9,7 @@
 
 #include "elementwise.h"
 #include "gated_units.h"
+#include "row_functions.h"
 
 namespace act_ext {
 
@@ -58,8 +59,15 @@ variable_list pointwise_derivatives(const Differentiated& what, const Tensor& gr
 
 variable_list derivatives(const Differentiated& what, const variable_list& grads, const Saved& saved,
                           const Needed& needed) {
-  return what.call.op->arity == 2 ? unit_derivatives(what, grads, saved, needed)
-                                  : pointwise_derivatives(what, grads[0], saved, needed);
+  switch (what.call.op->kind) {
+    case Kind::pointwise:
+      return pointwise_derivatives(what, grads[0], saved, needed);
+    case Kind::gated_unit:
+      return unit_derivatives(what, grads, saved, needed);
+    case Kind::row_function:
+      return row_function_derivatives(what, grads, saved, needed);
+  }
+  TORCH_INTERNAL_ASSERT(false);
 }
 
 std::string ElementwiseNode::name() const {
@@ -69,7 +77,7 @@ std::string ElementwiseNode::name() const {
     if (c != '_') name += upper ? static_cast<char>(std::toupper(c)) : c;
     upper = c == '_';
   }
-  if (what_.packing) name += "Packed";
+  if (what_.packing && what_.call.op->kind == Kind::gated_unit) name += "Packed";
   for (int order = count_inputs(what_.pass, 1); order > 0; --order) name += "Backward";
   const bool from_result = what_.from_result || is_from_result(what_.pass);
   return "ActExt" + name + (from_result ? "FromResult0" : "0");
@@ -78,7 +86,7 @@ std::string ElementwiseNode::name() const {
 Saved ElementwiseNode::unpack() {
   Saved tensors;
   // A saved result has to find the node that it came from; a saved input has its own.
-  const NodePtr<torch::autograd::Node> self = saves_output() ? owning(this) : nullptr;
+  const NodePtr<torch::autograd::Node> self = what_.saves_output() ? owning(this) : nullptr;
   for (int i = 0; i < what_.count_tensors(); ++i) tensors[i] = saved_[i].unpack(self);
   return tensors;
 }
@@ -103,7 +111,7 @@ variable_list ElementwiseNode::apply(variable_list&& grads) {
 // bound once under the node's name.
 
 void ElementwiseNode::compiled_args(dynamo::CompiledNodeArgs& args) const {
-  for (const auto& variable : saved_) args.collect(variable, saves_output());
+  for (const auto& variable : saved_) args.collect(variable, what_.saves_output());
   args.collect(static_cast<int64_t>(what_.call.op->index));
   args.collect(static_cast<int64_t>(what_.pass));
   args.collect(what_.from_result);

@@ -37,7 +37,7 @@ inline NodePtr<torch::autograd::Node> owning(torch::autograd::Node* node) {
 }
 #endif
 
-// Where a gated unit finds its gate and the other half in one tensor.
+// Where a gated unit finds its gate and the other half in one tensor; of a row function the dimension alone.
 struct Packing {
   int64_t dim = -1;
   bool gate_first = true, interleaved = false;
@@ -49,8 +49,10 @@ struct Differentiated {
   Pass pass;
   // For a forward pass: what its backward takes from the saved tensor.
   bool from_result = false;
-  // Of a gated unit on one tensor.
+  // Of a gated unit on one tensor and of a row function.
   std::optional<Packing> packing = std::nullopt;
+
+  bool saves_output() const { return pass == Pass::forward && (from_result || call.op->spec.saves == Saves::result); }
 
   int count_tensors() const { return count_inputs(pass, packing ? 1 : call.op->arity); }
 };
@@ -96,9 +98,6 @@ class ElementwiseNode : public torch::autograd::Node {
                                                   torch::dynamo::autograd::SwapSavedVariables& saved) override;
 
  private:
-  bool saves_output() const {
-    return what_.pass == Pass::forward && (what_.from_result || what_.call.op->spec.saves == Saves::result);
-  }
   Saved unpack();
   Needed needed() const;
 

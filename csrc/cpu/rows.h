@@ -1,0 +1,565 @@
+// The loops over rows: what is reduced along a dimension, and what is made of it, for every function of rows, pass and
+// dtype. They know no op.
+//
+// Element k of a row belongs to lane k % kLanes of a sum, a sum is taken over blocks, whose lanes are added by halves,
+// and the blocks' sums are added in double: the same order, and so the same bits, along contiguous memory and across
+// it, for any width of a register.
+#pragma once
+
+#include <algorithm>
+#include <limits>
+#include <memory>
+
+#include "../row_pass.h"
+#include "loop.h"
+
+namespace act_ext::CPU_CAPABILITY {
+
+template <class S>
+using Wide = Scalar<typename Memory<S>::V>;  // what S is computed in
+// Fewer where there are no vectors.
+template <class S>
+inline constexpr int kLanes = (Memory<S>::size == 1 ? 16 : 128) / sizeof(Wide<S>);
+template <class S>
+inline constexpr int64_t kBlock = 16 * kLanes<S>;
+// The longest row whose terms are kept, and the length by which a longer one is read for its largest element and its
+// sum together.
+inline constexpr int64_t kSegment = 32768;
+
+// One register's lanes combined by halves.
+template <class T, class F>
+ACT_FN T across(const T* lanes, int count, F combine) {
+  T a[kLanes<T>];
+  for (int i = 0; i < count; ++i) a[i] = lanes[i];
+  for (int half = count / 2; half > 0; half /= 2) {
+    for (int i = 0; i < half; ++i) a[i] = combine(a[i], a[i + half]);
+  }
+  return a[0];
+}
+#if defined(CPU_CAPABILITY_AVX512)
+template <class F>
+ACT_FN float across(__m512 x, F combine) {
+  x = combine(x, _mm512_shuffle_f32x4(x, x, 0x4E));
+  x = combine(x, _mm512_shuffle_f32x4(x, x, 0xB1));
+  x = combine(x, _mm512_permute_ps(x, 0x4E));
+  return _mm512_cvtss_f32(combine(x, _mm512_permute_ps(x, 0xB1)));
+}
+template <class F>
+ACT_FN double across(__m512d x, F combine) {
+  x = combine(x, _mm512_shuffle_f64x2(x, x, 0x4E));
+  x = combine(x, _mm512_shuffle_f64x2(x, x, 0xB1));
+  return _mm512_cvtsd_f64(combine(x, _mm512_permute_pd(x, 0x55)));
+}
+#elif defined(CPU_CAPABILITY_AVX2)
+template <class F>
+ACT_FN float across(__m256 x, F combine) {
+  x = combine(x, _mm256_permute2f128_ps(x, x, 1));
+  x = combine(x, _mm256_permute_ps(x, 0x4E));
+  return _mm256_cvtss_f32(combine(x, _mm256_permute_ps(x, 0xB1)));
+}
+template <class F>
+ACT_FN double across(__m256d x, F combine) {
+  x = combine(x, _mm256_permute2f128_pd(x, x, 1));
+  return _mm256_cvtsd_f64(combine(x, _mm256_permute_pd(x, 0x5)));
+}
+#endif
+
+struct Add {
+  template <class T>
+  ACT_FN T operator()(T a, T b) const {
+    return a + b;
+  }
+};
+struct Larger {
+  ACT_FN float operator()(float a, float b) const { return a > b ? a : b; }
+  ACT_FN double operator()(double a, double b) const { return a > b ? a : b; }
+#if defined(CPU_CAPABILITY_AVX512)
+  ACT_FN __m512 operator()(__m512 a, __m512 b) const { return _mm512_max_ps(a, b); }
+  ACT_FN __m512d operator()(__m512d a, __m512d b) const { return _mm512_max_pd(a, b); }
+#elif defined(CPU_CAPABILITY_AVX2)
+  ACT_FN __m256 operator()(__m256 a, __m256 b) const { return _mm256_max_ps(a, b); }
+  ACT_FN __m256d operator()(__m256d a, __m256d b) const { return _mm256_max_pd(a, b); }
+#endif
+};
+
+// Whether the first halving pairs neighbours: a register of bfloat16 is loaded as its even and its odd elements.
+template <class S>
+inline constexpr bool kNeighbours =
+#if defined(CPU_CAPABILITY_AVX512) || defined(CPU_CAPABILITY_AVX2)
+    std::is_same_v<S, c10::BFloat16>;
+#else
+    false;
+#endif
+
+// kLanes elements of a row, in the registers that hold them.
+template <class S>
+struct Group {
+  using V = typename Memory<S>::V;
+  static constexpr int size = kLanes<S> / Memory<S>::size;
+  V part[size];
+
+  ACT_FN explicit Group(double constant = 0) {
+    for (V& v : part) v = V(constant);
+  }
+
+  template <class F>
+  ACT_FN Wide<S> combined(F combine) const {
+#if defined(CPU_CAPABILITY_AVX512)
+    return across(combine(part[0].low, part[0].high), combine);
+#elif defined(CPU_CAPABILITY_AVX2)
+    const V &a = part[0], &b = part[1];
+    if constexpr (kNeighbours<S>) return across(combine(combine(a.low, a.high), combine(b.low, b.high)), combine);
+    return across(combine(combine(a.low, b.low), combine(a.high, b.high)), combine);
+#else
+    Wide<S> lanes[kLanes<S>];
+    for (int i = 0; i < size; ++i) Memory<Wide<S> >::store(part[i], lanes + i * Memory<S>::size);
+    return across(lanes, kLanes<S>, combine);
+#endif
+  }
+};
+
+// A row's sum from its segments'. `largest` tells what the sum is relative to.
+struct Total {
+  double largest = -std::numeric_limits<double>::infinity(), sum = 0;
+
+  // T: what the segment was computed in.
+  template <class T>
+  void add(T segment_largest, double segment_sum) {
+    const RelativeExp<T> old(bounded<T>(largest)), other(bounded<T>(segment_largest));
+    if (segment_largest > largest) {
+      sum = sum * factor(old, other) + segment_sum;
+      largest = segment_largest;
+    } else {
+      sum += segment_sum * factor(other, old);
+    }
+  }
+
+  // Where all elements so far are -inf, none is to be subtracted from itself yet.
+  template <class T>
+  static T bounded(double largest) {
+    return static_cast<T>(std::max<double>(largest, std::numeric_limits<T>::lowest()));
+  }
+
+ private:
+  template <class T>
+  static double factor(const RelativeExp<T>& from, const RelativeExp<T>& to) {
+    if (from.base == to.base) return std::ldexp(1.0, static_cast<int>(from.n - to.n));
+    return std::exp((static_cast<double>(from.base) - to.base) + (static_cast<double>(from.n) - to.n) * ln2_hi);
+  }
+};
+
+// One contiguous row.
+template <class F, class S>
+class AlongRow {
+  using V = typename Memory<S>::V;
+  using T = Wide<S>;
+  static constexpr int kVecs = Group<S>::size;
+  static constexpr int64_t kSize = Memory<S>::size, kGroup = kLanes<S>;
+
+ public:
+  AlongRow(char* const* operands, int64_t length, double sign, T* terms) : f_(sign), length_(length), terms_(terms) {
+    for (int k = 0; k < F::outputs; ++k) out_[k] = reinterpret_cast<S*>(operands[k]);
+    const int64_t tail = length % kGroup;
+    whole_ = length - tail;
+    for (int k = 0; k < F::inputs; ++k) {
+      in_[k] = reinterpret_cast<const S*>(operands[F::outputs + k]);
+      if (tail == 0) continue;
+      std::fill(padded_[k] + tail, padded_[k] + kGroup, static_cast<S>(F::padding(sign)));
+      std::memcpy(padded_[k], in_[k] + whole_, tail * sizeof(S));
+    }
+  }
+
+  void run() {
+    if constexpr (F::has_max) {
+      if (length_ <= kSegment) {
+        const T m = largest(0, length_);
+        f_.take_largest(V(m));
+        finish<F::keeps_terms>(m, sums<F::keeps_terms>(0, length_, [f = f_](V x) { return f.terms(x); })[0]);
+        return;
+      }
+      Total total;
+      for (int64_t begin = 0; begin < length_; begin += kSegment) {
+        const int64_t end = std::min(begin + kSegment, length_);
+        const T m = largest(begin, end);
+        f_.take_largest(V(Total::bounded<T>(m)));
+        total.add(m, sums<false>(begin, end, [f = f_](V x) { return f.terms(x); })[0]);
+      }
+      const T m = static_cast<T>(total.largest);
+      f_.take_largest(V(m));
+      finish<false>(m, total.sum);
+    } else {
+      const auto total = sums<false>(0, length_, [f = f_](auto... x) { return f.terms(x...); });
+      if constexpr (F::sums == 1) {
+        f_.take(constant_pair<V>(total[0]));
+      } else {
+        f_.take(constant_pair<V>(total[0]), constant_pair<V>(total[1]));
+      }
+      write<false>();
+    }
+  }
+
+ private:
+  const S* at(int k, int64_t i) const { return i < whole_ ? in_[k] + i : padded_[k]; }
+
+  template <class G, std::size_t... I>
+  ACT_FN auto apply(G g, int64_t i, int part, std::index_sequence<I...>) const {
+    return g(Memory<S>::load(at(I, i) + part * kSize)...);
+  }
+  template <class G>
+  ACT_FN auto apply(G g, int64_t i, int part) const {
+    return apply(g, i, part, input_indices<F>);
+  }
+
+  T largest(int64_t begin, int64_t end) const {
+    Group<S> m(-std::numeric_limits<double>::infinity());
+    for (int64_t i = begin; i < end; i += kGroup) {
+      for (int v = 0; v < kVecs; ++v) {
+        m.part[v] = apply([&](V x) { return at_least(f_.argument(x), m.part[v]); }, i, v);
+      }
+    }
+    return m.combined(Larger());
+  }
+
+  // Of what terms(inputs...) gives.
+  template <bool kKeep, class G>
+  auto sums(int64_t begin, int64_t end, G terms) const {
+    constexpr int count = std::size(decltype(apply(terms, 0, 0)){}.value);
+    std::array<double, count> total{};
+    for (int64_t block = begin; block < end; block += kBlock<S>) {
+      Group<S> sum[count];
+      const int64_t stop = std::min(block + kBlock<S>, end);
+      for (int64_t i = block; i < stop; i += kGroup) {
+        for (int v = 0; v < kVecs; ++v) {
+          const auto each = apply(terms, i, v);
+          for (int s = 0; s < count; ++s) sum[s].part[v] = sum[s].part[v] + each.value[s];
+          if constexpr (kKeep) Memory<T>::store(each.value[0], terms_ + i + v * kSize);
+        }
+      }
+      for (int s = 0; s < count; ++s) total[s] += sum[s].combined(Add());
+    }
+    return total;
+  }
+
+  template <bool kKept>
+  void finish(T m, double sum) {
+    f_.take(constant_pair<V>(sum));
+    if constexpr (F::logarithmic) {
+      if (F::peaked(static_cast<T>(sum), RelativeExp<T>(m)(m))) {
+        const auto others = sums<false>(0, length_, [f = f_](V x) { return f.others(x); });
+        f_.take_others(V(sum), V(others[0]), V(others[1]));
+      }
+    }
+    write<kKept>();
+  }
+
+  template <bool kKept>
+  void write() const {
+    const F f = f_;
+    const auto group = [&](int64_t i, S* const* out) {
+      for (int v = 0; v < kVecs; ++v) {
+        if constexpr (kKept) {
+          Memory<S>::store(f.from_term(Memory<T>::load(terms_ + i + v * kSize)), out[0] + v * kSize);
+        } else {
+          store<S>(apply([&](auto... x) { return f.results(x...); }, i, v), out, v * kSize);
+        }
+      }
+    };
+    S* out[F::outputs];
+    for (int64_t i = 0; i < whole_; i += kGroup) {
+      for (int k = 0; k < F::outputs; ++k) out[k] = out_[k] + i;
+      group(i, out);
+    }
+    if (whole_ == length_) return;
+    S results[F::outputs][kGroup];
+    for (int k = 0; k < F::outputs; ++k) out[k] = results[k];
+    group(whole_, out);
+    for (int k = 0; k < F::outputs; ++k) std::memcpy(out_[k] + whole_, results[k], (length_ - whole_) * sizeof(S));
+  }
+
+  F f_;
+  int64_t length_, whole_;
+  T* terms_;
+  S* out_[F::outputs];
+  const S* in_[F::inputs];
+  S padded_[F::inputs][kGroup];
+};
+
+// Rows side by side: their first elements are contiguous. They go by vectors of Memory<S>::size rows, some vectors at a
+// time, since memory likes to be read in longer pieces than one of them.
+template <class F, class S>
+class AcrossRows {
+  using V = typename Memory<S>::V;
+  using T = Wide<S>;
+  static constexpr int64_t kSize = Memory<S>::size;
+  static constexpr int kVectors = 4;
+
+ public:
+  // The memory in which what is read first is kept, in order, for the next passes; and what it holds.
+  static constexpr int64_t kKept = int64_t{1} << 18, kKeptElements = kKept / (sizeof(V) * F::inputs);
+
+  // steps: from element to element, in bytes.
+  AcrossRows(const int64_t* steps, int64_t length, double sign, V* kept) : sign_(sign), length_(length), kept_(kept) {
+    for (int k = 0; k < F::outputs; ++k) out_steps_[k] = steps[k];
+    for (int k = 0; k < F::inputs; ++k) in_steps_[k] = steps[F::outputs + k];
+  }
+
+  // At least Memory<S>::size rows. The last ones are part of a vector that others have been in already.
+  void run(char* const* operands, int64_t rows) {
+    const int64_t most = std::clamp<int64_t>(kKeptElements / length_, 1, kVectors);
+    for (int64_t next = 0; next < rows;) {
+      const int64_t first = std::min(next, rows - kSize);
+      vectors_ = static_cast<int>(std::clamp<int64_t>((rows - next) / kSize, 1, most));
+      for (int k = 0; k < F::outputs; ++k) out_[k] = operands[k] + first * sizeof(S);
+      for (int k = 0; k < F::inputs; ++k) in_[k] = operands[F::outputs + k] + first * sizeof(S);
+      kept_ == nullptr ? run<false>() : run<true>();
+      next = first + vectors_ * kSize;
+    }
+  }
+
+ private:
+  // In double, vector by vector and row by row.
+  template <int kCount>
+  struct Sums {
+    double value[kCount][kVectors][kSize];
+    ACT_FN Pair<V> pair(int s, int v) const {
+      T high[kSize], low[kSize];
+      for (int64_t i = 0; i < kSize; ++i) {
+        high[i] = static_cast<T>(value[s][v][i]);
+        low[i] = static_cast<T>(value[s][v][i] - high[i]);
+      }
+      return {Memory<T>::load(high), Memory<T>::load(low)};
+    }
+  };
+  using Lanes = T[kVectors][kSize];
+
+  template <bool kKeep>
+  void run() {
+    F f[kVectors];
+    for (F& each : f) each = F(sign_);
+    if constexpr (F::has_max) {
+      Lanes m;
+      if (length_ <= kSegment) {
+        largest<kKeep>(0, length_, m);
+        for (int v = 0; v < vectors_; ++v) f[v].take_largest(Memory<T>::load(m[v]));
+        Sums<1> sum;
+        sums<kKeep, false, F::keeps_terms>(0, length_, sum, [&](int v, V x) { return f[v].terms(x); });
+        finish<kKeep>(f, m, sum);
+        return;
+      }
+      Total totals[kVectors][kSize];
+      Sums<1> sum;
+      for (int64_t begin = 0; begin < length_; begin += kSegment) {
+        const int64_t end = std::min(begin + kSegment, length_);
+        largest<false>(begin, end, m);
+        for (int v = 0; v < vectors_; ++v) {
+          T bounded[kSize];
+          for (int64_t i = 0; i < kSize; ++i) bounded[i] = Total::bounded<T>(m[v][i]);
+          f[v].take_largest(Memory<T>::load(bounded));
+        }
+        sums<false, false, false>(begin, end, sum, [&](int v, V x) { return f[v].terms(x); });
+        for (int v = 0; v < vectors_; ++v) {
+          for (int64_t i = 0; i < kSize; ++i) totals[v][i].add(m[v][i], sum.value[0][v][i]);
+        }
+      }
+      for (int v = 0; v < vectors_; ++v) {
+        for (int64_t i = 0; i < kSize; ++i) {
+          m[v][i] = static_cast<T>(totals[v][i].largest);
+          sum.value[0][v][i] = totals[v][i].sum;
+        }
+        f[v].take_largest(Memory<T>::load(m[v]));
+      }
+      finish<false>(f, m, sum);
+    } else {
+      Sums<F::sums> total;
+      sums<kKeep, true, false>(0, length_, total, [&](int v, auto... x) { return f[v].terms(x...); });
+      for (int v = 0; v < vectors_; ++v) {
+        if constexpr (F::sums == 1) {
+          f[v].take(total.pair(0, v));
+        } else {
+          f[v].take(total.pair(0, v), total.pair(1, v));
+        }
+      }
+      write<kKeep>(f);
+    }
+  }
+
+  template <bool kKept>
+  void finish(F* f, const Lanes& m, const Sums<1>& sum) {
+    bool peaked = false;
+    for (int v = 0; v < vectors_; ++v) {
+      f[v].take(sum.pair(0, v));
+      if constexpr (F::logarithmic) {
+        for (int64_t i = 0; i < kSize; ++i) {
+          peaked = peaked || F::peaked(static_cast<T>(sum.value[0][v][i]), RelativeExp<T>(m[v][i])(m[v][i]));
+        }
+      }
+    }
+    if constexpr (F::logarithmic) {
+      if (peaked) {
+        Sums<2> others;
+        sums<kKept, false, false>(0, length_, others, [&](int v, V x) { return f[v].others(x); });
+        for (int v = 0; v < vectors_; ++v) {
+          f[v].take_others(sum.pair(0, v).hi, others.pair(0, v).hi, others.pair(1, v).hi);
+        }
+      }
+    }
+    write<kKept>(f);
+  }
+
+  V& kept(int k, int64_t i, int v) const { return kept_[(i * vectors_ + v) * F::inputs + k]; }
+
+  ACT_FN V load(int k, int64_t i, int v) const {
+    return Memory<S>::load(reinterpret_cast<const S*>(in_[k] + i * in_steps_[k]) + v * kSize);
+  }
+  // An input, which is read first where kFirst says so.
+  template <bool kKept, bool kFirst>
+  ACT_FN V input(int k, int64_t i, int v) const {
+    if constexpr (kKept && !kFirst) return kept(k, i, v);
+    const V x = load(k, i, v);
+    if constexpr (kKept) kept(k, i, v) = x;
+    return x;
+  }
+  template <bool kKept, bool kFirst, class G, std::size_t... I>
+  ACT_FN auto apply(G g, int64_t i, int v, std::index_sequence<I...>) const {
+    return g(input<kKept, kFirst>(I, i, v)...);
+  }
+
+  template <bool kKeep>
+  void largest(int64_t begin, int64_t end, Lanes& lanes) const {
+    const F f(sign_);
+    V m[kVectors];
+    for (V& each : m) each = V(-std::numeric_limits<double>::infinity());
+    for (int64_t i = begin; i < end; ++i) {
+      for (int v = 0; v < vectors_; ++v) {
+        m[v] = at_least(f.argument(input<kKeep, true>(0, i, v)), m[v]);
+      }
+    }
+    for (int v = 0; v < vectors_; ++v) Memory<T>::store(m[v], lanes[v]);
+  }
+
+  // kFirst: the inputs have not been read yet. kKeepTerms: the terms take the place of what is kept.
+  template <bool kKept, bool kFirst, bool kKeepTerms, int kCount, class G>
+  void sums(int64_t begin, int64_t end, Sums<kCount>& total, G terms) const {
+    constexpr int kParts = kLanes<S>;
+    total = {};
+    for (int64_t block = begin; block < end; block += kBlock<S>) {
+      V lane[kCount][kParts][kVectors];
+      const int64_t stop = std::min(block + kBlock<S>, end);
+      for (int64_t i = block; i < stop; ++i) {
+        const auto l = (i - block) % kParts;
+        for (int v = 0; v < vectors_; ++v) {
+          const auto each = apply<kKept, kFirst>([&](auto... x) { return terms(v, x...); }, i, v, input_indices<F>);
+          for (int s = 0; s < kCount; ++s) {
+            // A sum begins at +0: -0 alone gives +0.
+            const V before = i - block < kParts ? V(0) : lane[s][l][v];
+            lane[s][l][v] = before + each.value[s];
+          }
+          if constexpr (kKept && kKeepTerms) kept(0, i, v) = each.value[0];
+        }
+      }
+      // Lanes without elements are left out, up to the next power of two.
+      int used = static_cast<int>(std::min<int64_t>(stop - block, kParts)), width = 1;
+      while (width < used) width *= 2;
+      for (int s = 0; s < kCount; ++s) {
+        for (int v = 0; v < vectors_; ++v) {
+          for (int l = used; l < width; ++l) lane[s][l][v] = V(0);
+          int half = kParts / 2;
+          if constexpr (kNeighbours<S>) {
+            for (int l = 0; 2 * l < width; ++l) {
+              lane[s][l][v] = 2 * l + 1 < width ? lane[s][2 * l][v] + lane[s][2 * l + 1][v] : lane[s][2 * l][v];
+            }
+            half = kParts / 4;
+          }
+          for (half = std::min(half, width / (kNeighbours<S> ? 4 : 2)); half > 0; half /= 2) {
+            for (int l = 0; l < half; ++l) lane[s][l][v] = lane[s][l][v] + lane[s][l + half][v];
+          }
+          T narrow[kSize];
+          Memory<T>::store(lane[s][0][v], narrow);
+          for (int64_t i = 0; i < kSize; ++i) total.value[s][v][i] += narrow[i];
+        }
+      }
+    }
+  }
+
+  template <bool kKept>
+  void write(const F* f) const {
+    for (int64_t i = 0; i < length_; ++i) {
+      for (int v = 0; v < vectors_; ++v) {
+        S* out[F::outputs];
+        for (int k = 0; k < F::outputs; ++k) {
+          out[k] = reinterpret_cast<S*>(out_[k] + i * out_steps_[k]) + v * kSize;
+        }
+        if constexpr (kKept && F::keeps_terms) {
+          Memory<S>::store(f[v].from_term(kept(0, i, v)), out[0]);
+        } else {
+          store<S>(apply<kKept, false>([&](auto... x) { return f[v].results(x...); }, i, v, input_indices<F>), out, 0);
+        }
+      }
+    }
+  }
+
+  double sign_;
+  int64_t length_;
+  V* kept_;
+  int vectors_ = 1;
+  char *out_[F::outputs], *in_[F::inputs];
+  int64_t out_steps_[F::outputs], in_steps_[F::inputs];
+};
+
+template <template <class> class Op, Pass pass, class S>
+void rows_kernel(char* const* operands, const int64_t* steps, const int64_t* nexts, int64_t length, int64_t rows,
+                 double sign) {
+  using V = typename Memory<S>::V;
+  using F = RowStep<Op, pass, V>;
+  using T = Wide<S>;
+  constexpr int count = F::outputs + F::inputs;
+  constexpr int64_t size = sizeof(S);
+  bool along = true, across = rows >= Memory<S>::size;
+  for (int k = 0; k < count; ++k) {
+    along = along && (steps[k] == size || length == 1);
+    across = across && nexts[k] == size;
+  }
+  if (!along && across) {
+    const bool keeps = length <= AcrossRows<F, S>::kKeptElements;
+    const std::unique_ptr<V[]> kept(keeps ? new V[AcrossRows<F, S>::kKeptElements * F::inputs] : nullptr);
+    AcrossRows<F, S>(steps, length, sign, kept.get()).run(operands, rows);
+    return;
+  }
+  const bool keeps = F::keeps_terms && length <= kSegment;
+  const std::unique_ptr<T[]> terms(keeps ? new T[length + kLanes<S>] : nullptr);
+  const std::unique_ptr<S[]> gathered(along ? nullptr : new S[count * length]);
+  for (int64_t i = 0; i < rows; ++i) {
+    char* row[count];
+    for (int k = 0; k < count; ++k) row[k] = operands[k] + i * nexts[k];
+    if (along) {
+      AlongRow<F, S>(row, length, sign, terms.get()).run();
+      continue;
+    }
+    char* contiguous[count];
+    for (int k = 0; k < count; ++k) {
+      S* const to = gathered.get() + k * length;
+      contiguous[k] = reinterpret_cast<char*>(to);
+      if (k < F::outputs) continue;
+      for (int64_t j = 0; j < length; ++j) to[j] = *reinterpret_cast<const S*>(row[k] + j * steps[k]);
+    }
+    AlongRow<F, S>(contiguous, length, sign, terms.get()).run();
+    for (int k = 0; k < F::outputs; ++k) {
+      const S* const from = gathered.get() + k * length;
+      for (int64_t j = 0; j < length; ++j) *reinterpret_cast<S*>(row[k] + j * steps[k]) = from[j];
+    }
+  }
+}
+
+template <template <class> class Op, Pass pass>
+constexpr std::array<cpu::RowsKernel, kDtypes> rows_by_dtype() {
+  return {rows_kernel<Op, pass, float>, rows_kernel<Op, pass, double>, rows_kernel<Op, pass, c10::BFloat16>,
+          rows_kernel<Op, pass, c10::Half>};
+}
+
+template <template <class> class... Ops>
+constexpr std::array<cpu::RowsTable, sizeof...(Ops)> rows_tables(List<Ops...>) {
+  return {cpu::RowsTable{rows_by_dtype<Ops, Pass::forward>(), rows_by_dtype<Ops, Pass::backward>(),
+                         rows_by_dtype<Ops, Pass::double_backward>()}...};
+}
+
+}  // namespace act_ext::CPU_CAPABILITY

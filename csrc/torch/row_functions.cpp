@@ -1,0 +1,227 @@
+#include "row_functions.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/TensorIterator.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/WrapDimUtils.h>
+#include <ATen/ops/exp.h>
+#include <ATen/ops/ones_like.h>
+#include <ATen/ops/sum.h>
+#include <ATen/ops/zeros_like.h>
+
+#include "../cpu/dispatch.h"
+#include "cuda.h"
+#include "elementwise.h"
+#include "record.h"
+
+namespace act_ext {
+namespace {
+
+using at::Tensor;
+using c10::DispatchKeySet;
+using torch::autograd::variable_list;
+using T = const Tensor&;
+using Two = std::tuple<Tensor, Tensor>;
+
+// Operands of one shape as rows: the strides along the rows' dimension, and the operands without it.
+void run_on_cpu(const Call& call, Pass pass, Dtype dtype, int64_t dim, Tensors outputs, Tensors inputs) {
+  const cpu::RowsKernel kernel = cpu::rows_kernel(call.op->row_kernel, pass, dtype);
+  const Tensor& first = **outputs.begin();
+  const int64_t length = first.dim() == 0 ? 1 : first.size(dim), rows = first.numel() / length;
+  const int64_t size = first.element_size();
+  const int64_t grain = std::max<int64_t>(1, 8192 / length);
+  int64_t steps[kMaxOperands], nexts[kMaxOperands];
+
+  std::vector<const Tensor*> operands(outputs);
+  operands.insert(operands.end(), inputs);
+  const int count = static_cast<int>(operands.size());
+  const bool contiguous =
+      std::all_of(operands.begin(), operands.end(), [](const Tensor* t) { return t->is_contiguous(); });
+  if (contiguous && dim == std::max<int64_t>(first.dim(), 1) - 1) {
+    char* data[kMaxOperands];
+    for (int k = 0; k < count; ++k) {
+      data[k] = static_cast<char*>(const_cast<void*>(operands[k]->const_data_ptr()));
+      steps[k] = size;
+      nexts[k] = length * size;
+    }
+    at::parallel_for(0, rows, grain, [&](int64_t begin, int64_t end) {
+      char* chunk[kMaxOperands];
+      for (int k = 0; k < count; ++k) chunk[k] = data[k] + begin * nexts[k];
+      kernel(chunk, steps, nexts, length, end - begin, call.op->sign);
+    });
+    return;
+  }
+  // The first elements of the rows are walked over, in the order in which memory likes them best.
+  std::vector<Tensor> firsts;
+  for (const Tensor* operand : operands) firsts.push_back(operand->select(dim, 0));
+  at::TensorIteratorConfig config;
+  config.set_check_mem_overlap(false).resize_outputs(false).check_all_same_dtype(true);
+  for (int k = 0; k < count; ++k) {
+    steps[k] = operands[k]->stride(dim) * size;
+    if (k < static_cast<int>(outputs.size())) {
+      config.add_output(firsts[k]);
+    } else {
+      config.add_const_input(firsts[k]);
+    }
+  }
+  config.build().for_each(
+      [&](char** data, const int64_t* strides, int64_t size0, int64_t size1) {
+        char* row[kMaxOperands];
+        for (int64_t i = 0; i < size1; ++i) {
+          for (int k = 0; k < count; ++k) row[k] = data[k] + i * strides[count + k];
+          kernel(row, steps, strides, length, size0, call.op->sign);
+        }
+      },
+      grain);
+}
+
+void run_rows(const Call& call, Pass pass, int64_t dim, Tensors outputs, Tensors inputs) {
+  const Dtype dtype = check_inputs(call, pass, inputs);
+  const Tensor& first = **outputs.begin();
+  dim = at::maybe_wrap_dim(dim, first.dim(), /*wrap_scalar=*/true);
+  if (first.numel() == 0) return;
+  if (first.is_cpu()) {
+    run_on_cpu(call, pass, dtype, dim, outputs, inputs);
+  } else {
+    run_rows_on_cuda(call, pass, dtype, dim, outputs, inputs);
+  }
+}
+
+Tensor forward(const Call& call, int64_t dim, const Tensor& input) {
+  Tensor out = empty_output(input);
+  run_rows(call, Pass::forward, dim, {&out}, {&input});
+  return out;
+}
+
+Tensor backward(const Call& call, int64_t dim, const Tensor& g, const Tensor& result) {
+  Tensor grad = empty_output(result);
+  run_rows(call, Pass::backward, dim, {&grad}, {&g, &result});
+  return grad;
+}
+
+Two double_backward(const Call& call, int64_t dim, const Tensor& h, const Tensor& g, const Tensor& result) {
+  Tensor grad_g = empty_output(g), grad_result = empty_output(result);
+  run_rows(call, Pass::double_backward, dim, {&grad_g, &grad_result}, {&h, &g, &result});
+  return {grad_g, grad_result};
+}
+
+// The same through the dispatcher, where it concerns anyone else.
+
+Tensor backward_pass(const Differentiated& what, const Tensor& g, const Tensor& result) {
+  if (concerns_the_kernel_alone(g, result)) return backward(what.call, what.packing->dim, g, result);
+  return find_in_dispatcher(dispatcher_name(*what.call.op, Pass::backward))
+      .typed<Tensor(T, T, int64_t)>()
+      .call(g, result, what.packing->dim);
+}
+
+Two double_backward_pass(const Differentiated& what, const Tensor& h, const Tensor& g, const Tensor& result) {
+  return find_in_dispatcher(dispatcher_name(*what.call.op, Pass::double_backward))
+      .typed<Two(T, T, T, int64_t)>()
+      .call(h, g, result, what.packing->dim);
+}
+
+// The tangent of the backward pass for that of the result y. The pass is sign y (g - sum(g y)), which is quadratic in
+// y, or sign (g - e^y sum(g)) of a logarithm.
+Tensor by_result(const Differentiated& what, const Tensor& g, const Tensor& y, const Tensor& y_tangent) {
+  const auto row_sum = [&](const Tensor& terms) { return terms.sum(what.packing->dim, /*keepdim=*/true); };
+  const Tensor tangent = what.call.op->logarithmic ? -y.exp() * y_tangent * row_sum(g)
+                                                   : y_tangent * (g - row_sum(g * y)) - y * row_sum(g * y_tangent);
+  return what.call.op->sign < 0 ? -tangent : tangent;
+}
+
+variable_list pushed_forward(const Differentiated& what, const Saved& inputs, const variable_list& tangents,
+                             const variable_list& outputs) {
+  if (what.pass == Pass::forward) {
+    // What double backward gives by grad_output is the Jacobian's product with h.
+    const Tensor& y = outputs[0];
+    return {std::get<0>(double_backward_pass(what, tangents[0], at::zeros_like(y), y.detach()))};
+  }
+  TORCH_CHECK_NOT_IMPLEMENTED(what.pass == Pass::backward, what.call.op->spec.name,
+                              ": the third derivative is not implemented");
+  Tensor result;
+  if (tangents[0].defined()) result = backward_pass(what, tangents[0], inputs[1]);
+  if (tangents[1].defined()) {
+    const Tensor term = by_result(what, inputs[0], inputs[1], tangents[1]);
+    result = result.defined() ? result + term : term;
+  }
+  return {result};
+}
+
+void define(torch::Library& library, const Op& op) {
+  const std::vector<at::Tag> tags = {at::Tag::pt2_compliant_tag};
+  const auto def = [&](Pass pass, const std::string& rest) {
+    library.def(torch::schema((dispatcher_name(op, pass) + rest).c_str()), tags);
+  };
+  def(Pass::forward, "(Tensor input, int dim) -> Tensor");
+  def(Pass::backward, "(Tensor grad_output, Tensor result, int dim) -> Tensor");
+  def(Pass::double_backward,
+      "(Tensor grad_grad_input, Tensor grad_output, Tensor result, int dim) -> (Tensor, Tensor)");
+}
+
+void implement(torch::Library& library, const Op& op) {
+  library.impl(dispatcher_name(op, Pass::forward).c_str(),
+               [&op](T input, int64_t dim) { return forward({&op}, dim, input); });
+  library.impl(dispatcher_name(op, Pass::backward).c_str(),
+               [&op](T g, T result, int64_t dim) { return backward({&op}, dim, g, result); });
+  library.impl(dispatcher_name(op, Pass::double_backward).c_str(),
+               [&op](T h, T g, T result, int64_t dim) { return double_backward({&op}, dim, h, g, result); });
+}
+
+Differentiated call_of(const Op& op, Pass pass, int64_t dim) { return {{&op}, pass, false, Packing{.dim = dim}}; }
+
+}  // namespace
+
+variable_list row_function_derivatives(const Differentiated& what, const variable_list& grads, const Saved& saved,
+                                       const Needed& needed) {
+  if (!any_defined(grads)) return variable_list(what.count_tensors());
+  if (what.pass == Pass::forward) return {backward_pass(what, grads[0], saved[0])};
+  TORCH_CHECK_NOT_IMPLEMENTED(what.pass == Pass::backward, what.call.op->spec.name,
+                              ": the third derivative is not implemented");
+  return as_list(double_backward_pass(what, grads[0], saved[0], saved[1]));
+}
+
+void register_row_function_autograd(torch::Library& library, const Op& op) {
+  const auto impl = [&](Pass pass, auto make) {
+    const std::string name = dispatcher_name(op, pass);
+    library.impl(name.c_str(), make(find_in_dispatcher(name)));
+  };
+  impl(Pass::forward, [&op](const c10::OperatorHandle& handle) {
+    return [&op, next = handle.typed<Tensor(T, int64_t)>()](DispatchKeySet keys, T input, int64_t dim) {
+      const auto what = call_of(op, Pass::forward, dim);
+      return recorded(
+          keys, what, pushed_forward, [&] { return forward(what.call, dim, input); },
+          [&](DispatchKeySet rest) { return next.redispatch(rest, input, dim); }, input);
+    };
+  });
+  impl(Pass::backward, [&op](const c10::OperatorHandle& handle) {
+    return [&op, next = handle.typed<Tensor(T, T, int64_t)>()](DispatchKeySet keys, T g, T result, int64_t dim) {
+      const auto what = call_of(op, Pass::backward, dim);
+      return recorded(
+          keys, what, pushed_forward, [&] { return backward(what.call, dim, g, result); },
+          [&](DispatchKeySet rest) { return next.redispatch(rest, g, result, dim); }, g, result);
+    };
+  });
+  impl(Pass::double_backward, [&op](const c10::OperatorHandle& handle) {
+    return [&op, next = handle.typed<Two(T, T, T, int64_t)>()](DispatchKeySet keys, T h, T g, T result, int64_t dim) {
+      const auto what = call_of(op, Pass::double_backward, dim);
+      return recorded(
+          keys, what, pushed_forward, [&] { return double_backward(what.call, dim, h, g, result); },
+          [&](DispatchKeySet rest) { return next.redispatch(rest, h, g, result, dim); }, h, g, result);
+    };
+  });
+}
+
+#define ACT_EXT_FOR_EVERY_ROW_FUNCTION(function)              \
+  for (const Op& op : all_ops()) {                            \
+    if (op.kind == Kind::row_function) function(library, op); \
+  }
+TORCH_LIBRARY_FRAGMENT(act_ext, library) {
+  library.set_python_module("act_ext._register");
+  ACT_EXT_FOR_EVERY_ROW_FUNCTION(define)
+}
+TORCH_LIBRARY_IMPL(act_ext, CPU, library){ACT_EXT_FOR_EVERY_ROW_FUNCTION(implement)} TORCH_LIBRARY_IMPL(act_ext, CUDA,
+                                                                                                        library) {
+  ACT_EXT_FOR_EVERY_ROW_FUNCTION(implement)
+}
+
+}  // namespace act_ext
