@@ -14,15 +14,21 @@ struct RowStep;
 
 template <template <class> class Op, class V>
 struct RowStep<Op, Pass::forward, V> {
-  static constexpr int inputs = 1, outputs = 1, sums = 1;
-  static constexpr bool has_max = true, logarithmic = Op<V>::logarithmic;
+  // Of a logarithm the sum goes without the largest terms, which would round the others off where they are small, and
+  // which are counted.
+  static constexpr bool logarithmic = Op<V>::logarithmic;
+  static constexpr int inputs = 1, outputs = 1, sums = logarithmic ? 2 : 1;
+  static constexpr bool has_max = true;
   // Whether the result follows from the term, so that the exponential is computed once where a row's terms can be kept.
   static constexpr bool keeps_terms = !logarithmic;
-
   ACT_FN static double padding(double sign) { return -sign * std::numeric_limits<double>::infinity(); }
 
   RowStep() = default;
   ACT_FN explicit RowStep(double sign) : sign_(sign) {}
+  // What one row has, for vectors of its elements.
+  template <class W>
+  ACT_FN explicit RowStep(const RowStep<Op, Pass::forward, W>& row)
+      : sign_(row.sign_), largest_(row.largest_), exp_(row.exp_), divisor_{V(row.divisor_.hi), V(row.divisor_.lo)} {}
   ACT_FN V argument(V x) const { return sign_ * x; }
   // Of the arguments.
   ACT_FN void take_largest(V largest) {
@@ -30,35 +36,26 @@ struct RowStep<Op, Pass::forward, V> {
     exp_ = RelativeExp<V>(largest);
   }
 
-  ACT_FN Results<V, 1> terms(V x) const { return {exp_(argument(x))}; }
-
-  // The sum, as hi + lo. e^x / sum is e^x times the inverse in two words; log(e^x / sum) is (x - largest) less the
-  // logarithm of the sum in units of its largest term: both at most 0, so that nothing cancels.
-  ACT_FN void take(Pair<V> sum) {
+  ACT_FN Results<V, sums> terms(V x) const {
+    const V term = exp_(argument(x));
     if constexpr (logarithmic) {
-      divisor_.hi = log_of_normal(sum.hi / exp_(largest_));
+      const auto is_largest = argument(x) == largest_;
+      return {select(is_largest, V(0), term), select(is_largest, V(1), V(0))};
     } else {
-      const V inverse = V(1) / sum.hi;
-      divisor_ = {inverse, inverse * (fma(-inverse, sum.hi, V(1)) - inverse * sum.lo)};
+      return {term};
     }
   }
-
-  // Where the largest term is most of the sum, the logarithm needs the others' own sum, which the sum has rounded off.
-  template <class S>
-  ACT_FN static auto peaked(S sum, S largest_term) {
-    return sum < S(4) * largest_term;
+  // e^x / sum is e^x times the inverse in two words. log(e^x / sum) is (x - largest) less the logarithm of the sum in
+  // units of its largest term: both at most 0, so that nothing cancels.
+  ACT_FN void take(const Results<Pair<V>, sums>& sum) {
+    if constexpr (logarithmic) {
+      const V excess = sum.value[0].hi / exp_(largest_) + (sum.value[1].hi - V(1));
+      divisor_.hi = select(excess > V(1), log_of_normal(V(1) + excess), log1p(at_most(excess, V(1))));
+    } else {
+      const V inverse = V(1) / sum.value[0].hi;
+      divisor_ = {inverse, inverse * (fma(-inverse, sum.value[0].hi, V(1)) - inverse * sum.value[0].lo)};
+    }
   }
-  // The others' terms, and how many are as large as the largest.
-  ACT_FN Results<V, 2> others(V x) const {
-    const auto is_largest = argument(x) == largest_;
-    return {select(is_largest, V(0), exp_(argument(x))), select(is_largest, V(1), V(0))};
-  }
-  ACT_FN void take_others(V sum, V others, V count) {
-    const V one = exp_(largest_), excess = others / one + (count - V(1));
-    const V logarithm = select(excess > V(1), log_of_normal(V(1) + excess), log1p(at_most(excess, V(1))));
-    divisor_.hi = select(peaked(sum, one), logarithm, divisor_.hi);
-  }
-
   ACT_FN V from_term(V term) const { return fma(term, divisor_.hi, term * divisor_.lo); }
   ACT_FN Results<V, 1> results(V x) const {
     if constexpr (logarithmic) {
@@ -69,6 +66,9 @@ struct RowStep<Op, Pass::forward, V> {
   }
 
  private:
+  template <template <class> class, Pass, class>
+  friend struct RowStep;
+
   V sign_, largest_;
   RelativeExp<V> exp_;
   Pair<V> divisor_;  // the inverse of the sum, or its logarithm in units of the largest term
@@ -77,35 +77,46 @@ struct RowStep<Op, Pass::forward, V> {
 template <template <class> class Op, class V>
 struct RowStep<Op, Pass::backward, V> {
   static constexpr int inputs = 2, outputs = 1, sums = 1;
-  static constexpr bool has_max = false, logarithmic = false, keeps_terms = false;
+  static constexpr bool has_max = false, keeps_terms = false;
   ACT_FN static double padding(double) { return 0; }
 
   RowStep() = default;
   ACT_FN explicit RowStep(double sign) : sign_(sign) {}
+  template <class W>
+  ACT_FN explicit RowStep(const RowStep<Op, Pass::backward, W>& row) : sign_(row.sign_), sum_(row.sum_) {}
   ACT_FN Results<V, 1> terms(V g, V y) const { return {Op<V>::term(g, y)}; }
-  ACT_FN void take(Pair<V> sum) { sum_ = sum.hi; }
+  ACT_FN void take(const Results<Pair<V>, 1>& sum) { sum_ = sum.value[0].hi; }
   ACT_FN Results<V, 1> results(V g, V y) const { return {sign_ * Op<V>::backward(g, y, sum_)}; }
 
  private:
+  template <template <class> class, Pass, class>
+  friend struct RowStep;
+
   V sign_, sum_;
 };
 
 template <template <class> class Op, class V>
 struct RowStep<Op, Pass::double_backward, V> {
   static constexpr int inputs = 3, outputs = 2, sums = 2;
-  static constexpr bool has_max = false, logarithmic = false, keeps_terms = false;
+  static constexpr bool has_max = false, keeps_terms = false;
   ACT_FN static double padding(double) { return 0; }
 
   RowStep() = default;
   ACT_FN explicit RowStep(double sign) : sign_(sign) {}
+  template <class W>
+  ACT_FN explicit RowStep(const RowStep<Op, Pass::double_backward, W>& row)
+      : sign_(row.sign_), first_(row.first_), second_(row.second_) {}
   ACT_FN Results<V, 2> terms(V h, V g, V y) const { return Op<V>::terms(h, g, y); }
-  ACT_FN void take(Pair<V> first, Pair<V> second) { first_ = first.hi, second_ = second.hi; }
+  ACT_FN void take(const Results<Pair<V>, 2>& sum) { first_ = sum.value[0].hi, second_ = sum.value[1].hi; }
   ACT_FN Results<V, 2> results(V h, V g, V y) const {
     const auto both = Op<V>::double_backward(h, g, y, first_, second_);
     return {sign_ * both.value[0], sign_ * both.value[1]};
   }
 
  private:
+  template <template <class> class, Pass, class>
+  friend struct RowStep;
+
   V sign_, first_, second_;
 };
 

@@ -118,19 +118,26 @@ struct Group {
   }
 };
 
-// A row's sum from its segments'. `largest` tells what the sum is relative to.
+// A row's sums from its segments', in units of e^base 2^n that follow from the largest argument; with two, the second
+// counts the terms of that largest argument, which the first leaves out.
+template <int kCount>
 struct Total {
-  double largest = -std::numeric_limits<double>::infinity(), sum = 0;
+  double largest = -std::numeric_limits<double>::infinity();
+  std::array<double, kCount> sums{};
 
   // T: what the segment was computed in.
   template <class T>
-  void add(T segment_largest, double segment_sum) {
+  void add(T segment_largest, const std::array<double, kCount>& segment) {
     const RelativeExp<T> old(bounded<T>(largest)), other(bounded<T>(segment_largest));
     if (segment_largest > largest) {
-      sum = sum * factor(old, other) + segment_sum;
+      const auto before = sums;
+      sums = segment;
+      sums[0] += whole(before, old, bounded<T>(largest)) * factor(old, other);
       largest = segment_largest;
+    } else if (segment_largest == largest) {
+      for (int s = 0; s < kCount; ++s) sums[s] += segment[s];
     } else {
-      sum += segment_sum * factor(other, old);
+      sums[0] += whole(segment, other, bounded<T>(segment_largest)) * factor(other, old);
     }
   }
 
@@ -142,14 +149,19 @@ struct Total {
 
  private:
   template <class T>
+  static double whole(const std::array<double, kCount>& sums, const RelativeExp<T>& exp, T largest) {
+    if constexpr (kCount == 1) return sums[0];
+    return sums[0] + sums[kCount - 1] * static_cast<double>(exp(largest));
+  }
+  template <class T>
   static double factor(const RelativeExp<T>& from, const RelativeExp<T>& to) {
     if (from.base == to.base) return std::ldexp(1.0, static_cast<int>(from.n - to.n));
     return std::exp((static_cast<double>(from.base) - to.base) + (static_cast<double>(from.n) - to.n) * ln2_hi);
   }
 };
 
-// One contiguous row.
-template <class F, class S>
+// One contiguous row. One: the step with what one row has.
+template <class One, class F, class S>
 class AlongRow {
   using V = typename Memory<S>::V;
   using T = Wide<S>;
@@ -157,7 +169,8 @@ class AlongRow {
   static constexpr int64_t kSize = Memory<S>::size, kGroup = kLanes<S>;
 
  public:
-  AlongRow(char* const* operands, int64_t length, double sign, T* terms) : f_(sign), length_(length), terms_(terms) {
+  AlongRow(char* const* operands, int64_t length, double sign, T* terms)
+      : one_(sign), f_(sign), length_(length), terms_(terms) {
     for (int k = 0; k < F::outputs; ++k) out_[k] = reinterpret_cast<S*>(operands[k]);
     const int64_t tail = length % kGroup;
     whole_ = length - tail;
@@ -172,33 +185,38 @@ class AlongRow {
   void run() {
     if constexpr (F::has_max) {
       if (length_ <= kSegment) {
-        const T m = largest(0, length_);
-        f_.take_largest(V(m));
-        finish<F::keeps_terms>(m, sums<F::keeps_terms>(0, length_, [f = f_](V x) { return f.terms(x); })[0]);
+        take_largest(largest(0, length_));
+        take(sums<F::keeps_terms>(0, length_));
+        write<F::keeps_terms>();
         return;
       }
-      Total total;
+      Total<F::sums> total;
       for (int64_t begin = 0; begin < length_; begin += kSegment) {
         const int64_t end = std::min(begin + kSegment, length_);
         const T m = largest(begin, end);
-        f_.take_largest(V(Total::bounded<T>(m)));
-        total.add(m, sums<false>(begin, end, [f = f_](V x) { return f.terms(x); })[0]);
+        take_largest(total.template bounded<T>(m));
+        total.add(m, sums<false>(begin, end));
       }
-      const T m = static_cast<T>(total.largest);
-      f_.take_largest(V(m));
-      finish<false>(m, total.sum);
+      take_largest(static_cast<T>(total.largest));
+      take(total.sums);
     } else {
-      const auto total = sums<false>(0, length_, [f = f_](auto... x) { return f.terms(x...); });
-      if constexpr (F::sums == 1) {
-        f_.take(constant_pair<V>(total[0]));
-      } else {
-        f_.take(constant_pair<V>(total[0]), constant_pair<V>(total[1]));
-      }
-      write<false>();
+      take(sums<false>(0, length_));
     }
+    write<false>();
   }
 
  private:
+  void take_largest(T m) {
+    one_.take_largest(m);
+    f_ = F(one_);
+  }
+  void take(const std::array<double, F::sums>& sums) {
+    Results<Pair<T>, F::sums> words;
+    for (int s = 0; s < F::sums; ++s) words.value[s] = constant_pair<T>(sums[s]);
+    one_.take(words);
+    f_ = F(one_);
+  }
+
   const S* at(int k, int64_t i) const { return i < whole_ ? in_[k] + i : padded_[k]; }
 
   template <class G, std::size_t... I>
@@ -220,38 +238,25 @@ class AlongRow {
     return m.combined(Larger());
   }
 
-  // Of what terms(inputs...) gives.
-  template <bool kKeep, class G>
-  auto sums(int64_t begin, int64_t end, G terms) const {
-    constexpr int count = std::size(decltype(apply(terms, 0, 0)){}.value);
-    std::array<double, count> total{};
+  using Sums = std::array<double, F::sums>;
+  template <bool kKeep>
+  Sums sums(int64_t begin, int64_t end) const {
+    const F f = f_;
+    Sums total{};
     for (int64_t block = begin; block < end; block += kBlock<S>) {
-      Group<S> sum[count];
+      Group<S> sum[F::sums];
       const int64_t stop = std::min(block + kBlock<S>, end);
       for (int64_t i = block; i < stop; i += kGroup) {
         for (int v = 0; v < kVecs; ++v) {
-          const auto each = apply(terms, i, v);
-          for (int s = 0; s < count; ++s) sum[s].part[v] = sum[s].part[v] + each.value[s];
+          const auto each = apply([&](auto... x) { return f.terms(x...); }, i, v);
+          for (int s = 0; s < F::sums; ++s) sum[s].part[v] = sum[s].part[v] + each.value[s];
           if constexpr (kKeep) Memory<T>::store(each.value[0], terms_ + i + v * kSize);
         }
       }
-      for (int s = 0; s < count; ++s) total[s] += sum[s].combined(Add());
+      for (int s = 0; s < F::sums; ++s) total[s] += sum[s].combined(Add());
     }
     return total;
   }
-
-  template <bool kKept>
-  void finish(T m, double sum) {
-    f_.take(constant_pair<V>(sum));
-    if constexpr (F::logarithmic) {
-      if (F::peaked(static_cast<T>(sum), RelativeExp<T>(m)(m))) {
-        const auto others = sums<false>(0, length_, [f = f_](V x) { return f.others(x); });
-        f_.take_others(V(sum), V(others[0]), V(others[1]));
-      }
-    }
-    write<kKept>();
-  }
-
   template <bool kKept>
   void write() const {
     const F f = f_;
@@ -276,6 +281,7 @@ class AlongRow {
     for (int k = 0; k < F::outputs; ++k) std::memcpy(out_[k] + whole_, results[k], (length_ - whole_) * sizeof(S));
   }
 
+  One one_;
   F f_;
   int64_t length_, whole_;
   T* terms_;
@@ -317,93 +323,74 @@ class AcrossRows {
   }
 
  private:
-  // In double, vector by vector and row by row.
-  template <int kCount>
+  // In double, for each row.
   struct Sums {
-    double value[kCount][kVectors][kSize];
-    ACT_FN Pair<V> pair(int s, int v) const {
-      T high[kSize], low[kSize];
-      for (int64_t i = 0; i < kSize; ++i) {
-        high[i] = static_cast<T>(value[s][v][i]);
-        low[i] = static_cast<T>(value[s][v][i] - high[i]);
+    double value[F::sums][kVectors][kSize];
+    ACT_FN Results<Pair<V>, F::sums> words(int v) const {
+      Results<Pair<V>, F::sums> all;
+      for (int s = 0; s < F::sums; ++s) {
+        T high[kSize], low[kSize];
+        for (int64_t i = 0; i < kSize; ++i) {
+          high[i] = static_cast<T>(value[s][v][i]);
+          low[i] = static_cast<T>(value[s][v][i] - high[i]);
+        }
+        all.value[s] = {Memory<T>::load(high), Memory<T>::load(low)};
       }
-      return {Memory<T>::load(high), Memory<T>::load(low)};
+      return all;
     }
   };
   using Lanes = T[kVectors][kSize];
 
   template <bool kKeep>
   void run() {
-    F f[kVectors];
-    for (F& each : f) each = F(sign_);
+    for (int v = 0; v < vectors_; ++v) f_[v] = F(sign_);
     if constexpr (F::has_max) {
       Lanes m;
       if (length_ <= kSegment) {
         largest<kKeep>(0, length_, m);
-        for (int v = 0; v < vectors_; ++v) f[v].take_largest(Memory<T>::load(m[v]));
-        Sums<1> sum;
-        sums<kKeep, false, F::keeps_terms>(0, length_, sum, [&](int v, V x) { return f[v].terms(x); });
-        finish<kKeep>(f, m, sum);
+        for (int v = 0; v < vectors_; ++v) f_[v].take_largest(Memory<T>::load(m[v]));
+        take(sums<kKeep, false>(0, length_));
+        write<kKeep>();
         return;
       }
-      Total totals[kVectors][kSize];
-      Sums<1> sum;
+      Total<F::sums> totals[kVectors][kSize];
       for (int64_t begin = 0; begin < length_; begin += kSegment) {
         const int64_t end = std::min(begin + kSegment, length_);
         largest<false>(begin, end, m);
         for (int v = 0; v < vectors_; ++v) {
           T bounded[kSize];
-          for (int64_t i = 0; i < kSize; ++i) bounded[i] = Total::bounded<T>(m[v][i]);
-          f[v].take_largest(Memory<T>::load(bounded));
+          for (int64_t i = 0; i < kSize; ++i) bounded[i] = Total<F::sums>::template bounded<T>(m[v][i]);
+          f_[v].take_largest(Memory<T>::load(bounded));
         }
-        sums<false, false, false>(begin, end, sum, [&](int v, V x) { return f[v].terms(x); });
-        for (int v = 0; v < vectors_; ++v) {
-          for (int64_t i = 0; i < kSize; ++i) totals[v][i].add(m[v][i], sum.value[0][v][i]);
-        }
+        const Sums segment = sums<false, false>(begin, end);
+        for_each_row([&](int v, int64_t i) {
+          std::array<double, F::sums> of_row;
+          for (int s = 0; s < F::sums; ++s) of_row[s] = segment.value[s][v][i];
+          totals[v][i].add(m[v][i], of_row);
+        });
       }
-      for (int v = 0; v < vectors_; ++v) {
-        for (int64_t i = 0; i < kSize; ++i) {
-          m[v][i] = static_cast<T>(totals[v][i].largest);
-          sum.value[0][v][i] = totals[v][i].sum;
-        }
-        f[v].take_largest(Memory<T>::load(m[v]));
-      }
-      finish<false>(f, m, sum);
+      Sums sum;
+      for_each_row([&](int v, int64_t i) {
+        m[v][i] = static_cast<T>(totals[v][i].largest);
+        for (int s = 0; s < F::sums; ++s) sum.value[s][v][i] = totals[v][i].sums[s];
+      });
+      for (int v = 0; v < vectors_; ++v) f_[v].take_largest(Memory<T>::load(m[v]));
+      take(sum);
+      write<false>();
     } else {
-      Sums<F::sums> total;
-      sums<kKeep, true, false>(0, length_, total, [&](int v, auto... x) { return f[v].terms(x...); });
-      for (int v = 0; v < vectors_; ++v) {
-        if constexpr (F::sums == 1) {
-          f[v].take(total.pair(0, v));
-        } else {
-          f[v].take(total.pair(0, v), total.pair(1, v));
-        }
-      }
-      write<kKeep>(f);
+      take(sums<kKeep, true>(0, length_));
+      write<kKeep>();
     }
   }
 
-  template <bool kKept>
-  void finish(F* f, const Lanes& m, const Sums<1>& sum) {
-    bool peaked = false;
+  template <class G>
+  void for_each_row(G g) const {
     for (int v = 0; v < vectors_; ++v) {
-      f[v].take(sum.pair(0, v));
-      if constexpr (F::logarithmic) {
-        for (int64_t i = 0; i < kSize; ++i) {
-          peaked = peaked || F::peaked(static_cast<T>(sum.value[0][v][i]), RelativeExp<T>(m[v][i])(m[v][i]));
-        }
-      }
+      for (int64_t i = 0; i < kSize; ++i) g(v, i);
     }
-    if constexpr (F::logarithmic) {
-      if (peaked) {
-        Sums<2> others;
-        sums<kKept, false, false>(0, length_, others, [&](int v, V x) { return f[v].others(x); });
-        for (int v = 0; v < vectors_; ++v) {
-          f[v].take_others(sum.pair(0, v).hi, others.pair(0, v).hi, others.pair(1, v).hi);
-        }
-      }
-    }
-    write<kKept>(f);
+  }
+  void take(const Sums& sum) {
+    for (int v = 0; v < vectors_; ++v) f_[v].take(sum.words(v));
   }
 
   V& kept(int k, int64_t i, int v) const { return kept_[(i * vectors_ + v) * F::inputs + k]; }
@@ -437,52 +424,54 @@ class AcrossRows {
     for (int v = 0; v < vectors_; ++v) Memory<T>::store(m[v], lanes[v]);
   }
 
-  // kFirst: the inputs have not been read yet. kKeepTerms: the terms take the place of what is kept.
-  template <bool kKept, bool kFirst, bool kKeepTerms, int kCount, class G>
-  void sums(int64_t begin, int64_t end, Sums<kCount>& total, G terms) const {
+  // kFirst: the inputs have not been read yet. Where terms are kept, they take the inputs' place.
+  template <bool kKept, bool kFirst>
+  Sums sums(int64_t begin, int64_t end) const {
     constexpr int kParts = kLanes<S>;
-    total = {};
+    Sums total{};
     for (int64_t block = begin; block < end; block += kBlock<S>) {
-      V lane[kCount][kParts][kVectors];
+      V lane[F::sums][kParts][kVectors];
       const int64_t stop = std::min(block + kBlock<S>, end);
       for (int64_t i = block; i < stop; ++i) {
         const auto l = (i - block) % kParts;
         for (int v = 0; v < vectors_; ++v) {
-          const auto each = apply<kKept, kFirst>([&](auto... x) { return terms(v, x...); }, i, v, input_indices<F>);
-          for (int s = 0; s < kCount; ++s) {
+          const auto each = apply<kKept, kFirst>([&](auto... x) { return f_[v].terms(x...); }, i, v, input_indices<F>);
+          for (int s = 0; s < F::sums; ++s) {
             // A sum begins at +0: -0 alone gives +0.
             const V before = i - block < kParts ? V(0) : lane[s][l][v];
             lane[s][l][v] = before + each.value[s];
           }
-          if constexpr (kKept && kKeepTerms) kept(0, i, v) = each.value[0];
+          if constexpr (kKept && F::keeps_terms) kept(0, i, v) = each.value[0];
         }
       }
-      // Lanes without elements are left out, up to the next power of two.
-      int used = static_cast<int>(std::min<int64_t>(stop - block, kParts)), width = 1;
-      while (width < used) width *= 2;
-      for (int s = 0; s < kCount; ++s) {
+      for (int s = 0; s < F::sums; ++s) {
         for (int v = 0; v < vectors_; ++v) {
-          for (int l = used; l < width; ++l) lane[s][l][v] = V(0);
-          int half = kParts / 2;
-          if constexpr (kNeighbours<S>) {
-            for (int l = 0; 2 * l < width; ++l) {
-              lane[s][l][v] = 2 * l + 1 < width ? lane[s][2 * l][v] + lane[s][2 * l + 1][v] : lane[s][2 * l][v];
-            }
-            half = kParts / 4;
-          }
-          for (half = std::min(half, width / (kNeighbours<S> ? 4 : 2)); half > 0; half /= 2) {
-            for (int l = 0; l < half; ++l) lane[s][l][v] = lane[s][l][v] + lane[s][l + half][v];
-          }
-          T narrow[kSize];
-          Memory<T>::store(lane[s][0][v], narrow);
-          for (int64_t i = 0; i < kSize; ++i) total.value[s][v][i] += narrow[i];
+          T sum[kSize];
+          Memory<T>::store(combined(lane[s], v, static_cast<int>(std::min<int64_t>(stop - block, kParts))), sum);
+          for (int64_t i = 0; i < kSize; ++i) total.value[s][v][i] += sum[i];
         }
       }
     }
+    return total;
+  }
+
+  // As Group combines them; lanes from `used` on have no elements.
+  static V combined(V (*lane)[kVectors], int v, int used) {
+    int width = 2;
+    while (width < used) width *= 2;
+    for (int l = used; l < width; ++l) lane[l][v] = V(0);
+    if constexpr (kNeighbours<S>) {
+      width /= 2;
+      for (int l = 0; l < width; ++l) lane[l][v] = lane[2 * l][v] + lane[2 * l + 1][v];
+    }
+    for (int half = width / 2; half > 0; half /= 2) {
+      for (int l = 0; l < half; ++l) lane[l][v] = lane[l][v] + lane[l + half][v];
+    }
+    return lane[0][v];
   }
 
   template <bool kKept>
-  void write(const F* f) const {
+  void write() const {
     for (int64_t i = 0; i < length_; ++i) {
       for (int v = 0; v < vectors_; ++v) {
         S* out[F::outputs];
@@ -490,9 +479,9 @@ class AcrossRows {
           out[k] = reinterpret_cast<S*>(out_[k] + i * out_steps_[k]) + v * kSize;
         }
         if constexpr (kKept && F::keeps_terms) {
-          Memory<S>::store(f[v].from_term(kept(0, i, v)), out[0]);
+          Memory<S>::store(f_[v].from_term(kept(0, i, v)), out[0]);
         } else {
-          store<S>(apply<kKept, false>([&](auto... x) { return f[v].results(x...); }, i, v, input_indices<F>), out, 0);
+          store<S>(apply<kKept, false>([&](auto... x) { return f_[v].results(x...); }, i, v, input_indices<F>), out, 0);
         }
       }
     }
@@ -502,6 +491,7 @@ class AcrossRows {
   int64_t length_;
   V* kept_;
   int vectors_ = 1;
+  F f_[kVectors];
   char *out_[F::outputs], *in_[F::inputs];
   int64_t out_steps_[F::outputs], in_steps_[F::inputs];
 };
@@ -510,8 +500,8 @@ template <template <class> class Op, Pass pass, class S>
 void rows_kernel(char* const* operands, const int64_t* steps, const int64_t* nexts, int64_t length, int64_t rows,
                  double sign) {
   using V = typename Memory<S>::V;
-  using F = RowStep<Op, pass, V>;
   using T = Wide<S>;
+  using F = RowStep<Op, pass, V>;
   constexpr int count = F::outputs + F::inputs;
   constexpr int64_t size = sizeof(S);
   bool along = true, across = rows >= Memory<S>::size;
@@ -520,7 +510,8 @@ void rows_kernel(char* const* operands, const int64_t* steps, const int64_t* nex
     across = across && nexts[k] == size;
   }
   if (!along && across) {
-    const bool keeps = length <= AcrossRows<F, S>::kKeptElements;
+    // Backward reads a second time at most what a cache still holds, if rows are short.
+    const bool keeps = length <= AcrossRows<F, S>::kKeptElements && (F::has_max || length > 256);
     const std::unique_ptr<V[]> kept(keeps ? new V[AcrossRows<F, S>::kKeptElements * F::inputs] : nullptr);
     AcrossRows<F, S>(steps, length, sign, kept.get()).run(operands, rows);
     return;
@@ -528,24 +519,21 @@ void rows_kernel(char* const* operands, const int64_t* steps, const int64_t* nex
   const bool keeps = F::keeps_terms && length <= kSegment;
   const std::unique_ptr<T[]> terms(keeps ? new T[length + kLanes<S>] : nullptr);
   const std::unique_ptr<S[]> gathered(along ? nullptr : new S[count * length]);
-  for (int64_t i = 0; i < rows; ++i) {
-    char* row[count];
-    for (int k = 0; k < count; ++k) row[k] = operands[k] + i * nexts[k];
-    if (along) {
-      AlongRow<F, S>(row, length, sign, terms.get()).run();
-      continue;
-    }
-    char* contiguous[count];
+  for (int64_t row = 0; row < rows; ++row) {
+    const auto element = [&](int k, int64_t i) {
+      return reinterpret_cast<S*>(operands[k] + row * nexts[k] + i * steps[k]);
+    };
+    char* data[count];
     for (int k = 0; k < count; ++k) {
+      data[k] = operands[k] + row * nexts[k];
+      if (along) continue;
       S* const to = gathered.get() + k * length;
-      contiguous[k] = reinterpret_cast<char*>(to);
-      if (k < F::outputs) continue;
-      for (int64_t j = 0; j < length; ++j) to[j] = *reinterpret_cast<const S*>(row[k] + j * steps[k]);
+      data[k] = reinterpret_cast<char*>(to);
+      for (int64_t i = 0; k >= F::outputs && i < length; ++i) to[i] = *element(k, i);
     }
-    AlongRow<F, S>(contiguous, length, sign, terms.get()).run();
-    for (int k = 0; k < F::outputs; ++k) {
-      const S* const from = gathered.get() + k * length;
-      for (int64_t j = 0; j < length; ++j) *reinterpret_cast<S*>(row[k] + j * steps[k]) = from[j];
+    AlongRow<RowStep<Op, pass, T>, F, S>(data, length, sign, terms.get()).run();
+    for (int k = 0; !along && k < F::outputs; ++k) {
+      for (int64_t i = 0; i < length; ++i) *element(k, i) = gathered[k * length + i];
     }
   }
 }

@@ -126,6 +126,9 @@ struct RelativeExp {
   V base, n;  // the factor e^base 2^n, to compare rows' parts by
 
   RelativeExp() = default;
+  template <class W>
+  ACT_FN explicit RelativeExp(const RelativeExp<W>& row)
+      : base(row.base), n(row.n), shift_(row.shift_), lower_(row.lower_) {}
   ACT_FN explicit RelativeExp(V m) {
     const auto near = abs(m) < V(bound);
     base = select(near, V(0), m);
@@ -146,6 +149,8 @@ struct RelativeExp {
   }
 
  private:
+  template <class>
+  friend struct RelativeExp;
   // At least twice what an element may be below m and count.
   static constexpr double bound = is_single<V> ? 212.0 : 1494.0;
   // 2^(k - ...) is a normal number also for the smallest results; 2^-k is in the polynomial.
