@@ -89,7 +89,7 @@ def test_every_op_has_a_function():
 @pytest.mark.parametrize("name", NAMES)
 def test_documentation(name):
     doc = getattr(act_ext.functional, name).__doc__
-    for part in ("Args:", "Formula", SPEC[name]["formula"], "Shape:", "Raises:", "Example:"):
+    for part in ("Args:", "Formula", SPEC[name]["formula"], SPEC[name]["derivative"], "Shape:", "Raises:", "Example:"):
         assert part in doc
 
 

@@ -18,6 +18,9 @@ _NOTES = """
     Formula, in torch's terms with x for input:
         {formula}
 
+    Derivative:
+        {derivative}
+
     Shape:
         Any. The result has input's shape, dtype, device and memory format.
 
@@ -32,7 +35,12 @@ def documented(raises: str = "") -> Callable[[Callable[..., Tensor]], Callable[.
     def complete(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
         spec = specs[function.__name__]
         paper = f"\n    Paper:\n        {spec['paper']}\n" if spec["paper"] else ""
-        notes = _NOTES.format(formula=spec["formula"], raises=f"        {raises}\n" if raises else "", paper=paper)
+        notes = _NOTES.format(
+            formula=spec["formula"],
+            derivative=spec["derivative"],
+            raises=f"        {raises}\n" if raises else "",
+            paper=paper,
+        )
         text, example, code = (function.__doc__ or "").partition("\n    Example:\n")
         function.__doc__ = text + notes + example + code
         return function
