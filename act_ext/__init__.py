@@ -15,6 +15,7 @@ from act_ext import (
     functional,
     nn,
 )
+from act_ext._describe import describe
 
 try:
     __version__ = version("act_ext")
@@ -49,4 +50,4 @@ def built_with_cuda() -> bool:
     return _register.C.built_with_cuda()
 
 
-__all__ = ["built_with_cuda", "cpu_capability", "functional", "list_activations", "nn"]
+__all__ = ["built_with_cuda", "cpu_capability", "describe", "functional", "list_activations", "nn"]

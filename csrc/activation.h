@@ -2,6 +2,8 @@
 // mathematics, and the List it stands in. Everything else (kernels, schemas, autograd, tests, tables) follows.
 #pragma once
 
+#include <limits>
+#include <optional>
 #include <string_view>
 
 #ifdef __CUDACC__
@@ -19,11 +21,31 @@ enum class Saves {
   nothing,  // no slope(): it is the constant Spec::constant_slope
 };
 
+inline constexpr double inf = std::numeric_limits<double>::infinity();
+inline constexpr double none = std::numeric_limits<double>::quiet_NaN();
+
+// The sides on which the function has a finite limit.
+enum class Saturates { nowhere, below, above, both };
+
+// What there is to know of a function of one variable before choosing it. What a struct leaves out is as for x itself.
+struct Facts {
+  double infimum = -inf, supremum = inf;  // of its values
+  double minimum_at = none;               // the one point where it takes its infimum, or none
+  bool monotonic = true;                  // it never decreases
+  bool zero_centred = true;               // it is 0 at 0 and has values of both signs
+  Saturates saturates = Saturates::nowhere;
+  double smoothness = inf;  // how many of its derivatives are continuous, -1 where it jumps itself
+  const char* at = "";      // the parameters that this holds for, where those are not the defaults
+};
+
 struct Spec {
   const char* name;
   const char* params;   // in schema syntax, after the tensor: "float alpha=1.0"
   const char* formula;  // plain torch Python over x and the parameters: the tests' reference, printed in the docs
-  const char* paper;    // where it was introduced, "" where it is folklore
+  const char* derivative = "";  // of the formula, in the same terms; "" for a gated unit, which has two
+  const char* paper;            // where it was introduced, "" where it is folklore
+  // None for a gated unit: of two variables, it has neither a range worth telling nor a side to saturate on.
+  std::optional<Facts> facts = std::nullopt;
   Saves saves = Saves::input;
   // True where the slope is exactly 0 on an interval: there the gradient is 0, be grad_output inf or NaN, as in torch.
   bool gates = false;

@@ -103,6 +103,13 @@ class Case:
 
     def formula(self, x: Tensor, dtype: torch.dtype = torch.float64) -> Tensor:
         """The spec's formula on x, with parameters as the kernels for `dtype` take them."""
+        return self._evaluate(self.spec["formula"], x, dtype)
+
+    def derivative(self, x: Tensor) -> Tensor:
+        """The spec's derivative on x."""
+        return torch.as_tensor(self._evaluate(self.spec["derivative"], x, x.dtype), dtype=x.dtype).expand_as(x)
+
+    def _evaluate(self, expression: str, x: Tensor, dtype: torch.dtype) -> Any:
         rounded = self._rounded(dtype)
         scope = {name: getattr(torch, name) for name in dir(torch) if not name.startswith("_")}
         scope |= {"sqrt": lambda v: v**0.5, "pi": torch.pi} | rounded | {"x": x}
@@ -111,7 +118,7 @@ class Case:
             return torch.where(condition, torch.as_tensor(a, dtype=x.dtype), torch.as_tensor(b, dtype=x.dtype))
 
         # torch imports parts of itself at the first use.
-        return eval(self.spec["formula"], {"__builtins__": {"__import__": __import__}, **scope, "where": where})
+        return eval(expression, {"__builtins__": {"__import__": __import__}, **scope, "where": where})
 
     def reference(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Value and slope in float64 at x: the formula and its derivative, but for what cancels or overflows there."""

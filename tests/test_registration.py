@@ -1,4 +1,4 @@
-"""The List, the dispatcher, functional.py and nn.py tell one story."""
+"""The List, the dispatcher, functional and nn.py tell one story."""
 
 import copy
 import inspect
@@ -78,10 +78,18 @@ def test_signature_is_torchs(name):
     }
 
 
+def test_every_op_has_a_function():
+    assert set(act_ext.functional.__all__) == {*act_ext.list_activations(), "glu"}
+    for name in act_ext.functional.__all__:
+        function = getattr(act_ext.functional, name)
+        assert pickle.loads(pickle.dumps(function)) is function
+        assert function.__module__ == "act_ext.functional"
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_documentation(name):
     doc = getattr(act_ext.functional, name).__doc__
-    for part in ("Args:", "Formula", SPEC[name]["formula"], "Shape:", "Raises:", "Example:"):
+    for part in ("Args:", "Formula", SPEC[name]["formula"], SPEC[name]["derivative"], "Shape:", "Raises:", "Example:"):
         assert part in doc
 
 

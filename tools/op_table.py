@@ -1,6 +1,7 @@
 """Writes the table of ops in README.md from the specs: `python -m tools.op_table`."""
 
 from pathlib import Path
+from typing import Any
 
 from act_ext._register import SPECS
 
@@ -16,21 +17,25 @@ def link(paper: str) -> str:
     return f"[paper]({paper})" if paper else ""
 
 
-def rows(arity: int, saves: bool) -> str:
-    titles = ["op", "parameters", "formula", *(["saves"] if saves else []), "paper"]
+def range_of(facts: dict[str, Any]) -> str:
+    return f"{facts['infimum']:.4g} to {facts['supremum']:.4g}"
+
+
+def rows(arity: int, pointwise: bool) -> str:
+    titles = ["op", "parameters", "formula", *(["range", "saves"] if pointwise else []), "paper"]
     lines = [titles, ["---"] * len(titles)]
     for spec in SPECS:
         if spec["arity"] != arity:
             continue
         parameters = f"`{spec['params']}`" if spec["params"] else ""
         formula = spec["formula"].replace("|", "\\|")
-        saved = [spec["saves"]] if saves else []
-        lines.append([f"`{spec['name']}`", parameters, f"`{formula}`", *saved, link(spec["paper"])])
+        more = [range_of(spec["facts"]), spec["saves"]] if pointwise else []
+        lines.append([f"`{spec['name']}`", parameters, f"`{formula}`", *more, link(spec["paper"])])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def table() -> str:
-    return f"{rows(1, saves=True)}\n\nThe gated units:\n\n{rows(2, saves=False)}"
+    return f"{rows(1, pointwise=True)}\n\nThe gated units:\n\n{rows(2, pointwise=False)}"
 
 
 def between_markers() -> str:

@@ -10,7 +10,9 @@ struct Elu {
   static constexpr Spec spec{.name = "elu",
                              .params = "float alpha=1.0",
                              .formula = "where(x > 0, x, alpha * expm1(clamp(x, max=0)))",
+                             .derivative = "where(x > 0, 1, alpha * exp(clamp(x, max=0)))",
                              .paper = "arXiv:1511.07289",
+                             .facts = Facts{.infimum = -1, .saturates = Saturates::below, .smoothness = 1},
                              .heavy = true};
   V alpha;
   ACT_FN V forward(V x) const { return select(x < V(0), alpha * expm1(x), x); }
@@ -29,7 +31,11 @@ struct Selu {
                              .formula =
                                  "1.0507009873554804934193349852946 * where(x > 0, x, "
                                  "1.6732632423543772848170429916717 * expm1(clamp(x, max=0)))",
+                             .derivative =
+                                 "1.0507009873554804934193349852946 * where(x > 0, 1, "
+                                 "1.6732632423543772848170429916717 * exp(clamp(x, max=0)))",
                              .paper = "arXiv:1706.02515",
+                             .facts = Facts{.infimum = -lambda * alpha, .saturates = Saturates::below, .smoothness = 0},
                              .heavy = true};
   ACT_FN V forward(V x) const { return select(x < V(0), V(lambda * alpha) * expm1(x), V(lambda) * x); }
   ACT_FN V slope(V x) const { return select(x > V(0), V(lambda), scaled_exp(V(lambda * alpha), x)); }
@@ -43,7 +49,9 @@ struct Celu {
       .name = "celu",
       .params = "float alpha=1.0",
       .formula = "where(x > 0, x, alpha * expm1(clamp(x, max=0) / alpha))",
+      .derivative = "where(x > 0, 1, exp(clamp(x, max=0) / alpha))",
       .paper = "arXiv:1704.07483",
+      .facts = Elu<double>::spec.facts,
       .heavy = true,
       .invalid = [](const double* p) -> const char* { return p[0] == 0 ? "alpha must not be 0" : nullptr; }};
   V alpha;

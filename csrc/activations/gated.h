@@ -7,6 +7,11 @@
 
 namespace act_ext {
 
+// x times a smooth step falls from 0 to a dip, and from there it rises.
+constexpr Facts with_dip(double infimum, double minimum_at) {
+  return {.infimum = infimum, .minimum_at = minimum_at, .monotonic = false, .saturates = Saturates::below};
+}
+
 // x sigmoid(z), given e^z for a z that is at most sigmoid_is_one.
 template <class V>
 ACT_FN V logistic_gate(V x, Exp<V> e) {
@@ -53,8 +58,13 @@ ACT_FN V bounded_product(V z) {
 
 template <class V>
 struct Silu {
-  static constexpr Spec spec{
-      .name = "silu", .params = "", .formula = "x * sigmoid(x)", .paper = "arXiv:1702.03118", .heavy = true};
+  static constexpr Spec spec{.name = "silu",
+                             .params = "",
+                             .formula = "x * sigmoid(x)",
+                             .derivative = "sigmoid(x) * (1 + x * sigmoid(-x))",
+                             .paper = "arXiv:1702.03118",
+                             .facts = with_dip(-0.27846454276107380, -1.2784645427610738),
+                             .heavy = true};
   ACT_FN V forward(V x) const {
     const V above = at_least(x, V(-exp_limit<V>));
     return logistic_gate(above, exp_parts(at_most(above, V(sigmoid_is_one<V>))));
@@ -68,7 +78,9 @@ struct Swish {
   static constexpr Spec spec{.name = "swish",
                              .params = "float beta=1.0",
                              .formula = "x * sigmoid(beta * x)",
+                             .derivative = "sigmoid(beta * x) * (1 + beta * x * sigmoid(-beta * x))",
                              .paper = "arXiv:1710.05941",
+                             .facts = Silu<double>::spec.facts,
                              .heavy = true};
   V beta;
   ACT_FN V forward(V x) const {
@@ -93,7 +105,9 @@ struct QuickGelu {
   static constexpr Spec spec{.name = "quick_gelu",
                              .params = "",
                              .formula = "x * sigmoid(1.702 * x)",
+                             .derivative = "sigmoid(1.702 * x) * (1 + 1.702 * x * sigmoid(-1.702 * x))",
                              .paper = "arXiv:1606.08415",
+                             .facts = with_dip(-0.16361018963635358, -0.75115425544128895),
                              .heavy = true};
   ACT_FN V forward(V x) const {
     const V above = at_least(x, V(-exp_limit<V> / 2));
@@ -117,7 +131,9 @@ struct Gelu {
   static constexpr Spec spec{.name = "gelu",
                              .params = "*, str approximate='none'",
                              .formula = "0.5 * x * erfc(-x * sqrt(0.5))",
+                             .derivative = "0.5 * erfc(-x * sqrt(0.5)) + x * exp(-0.5 * x * x) / sqrt(2 * pi)",
                              .paper = "arXiv:1606.08415",
+                             .facts = with_dip(-0.16997120747990366, -0.75179152469356446),
                              .heavy = true};
   ACT_FN V forward(V x) const {
     const auto t = normal_tail(x);
@@ -147,7 +163,11 @@ struct GeluTanh {
   static constexpr Spec spec{.name = "gelu_tanh",
                              .params = "",
                              .formula = "x * sigmoid(sqrt(8 / pi) * (x + 0.044715 * x**3))",
+                             .derivative =
+                                 "sigmoid(z := sqrt(8 / pi) * (x + 0.044715 * x**3))"
+                                 " * (1 + sqrt(8 / pi) * (x + 0.134145 * x**3) * sigmoid(-z))",
                              .paper = "arXiv:1606.08415",
+                             .facts = with_dip(-0.17004075057125405, -0.75246142207101626),
                              .heavy = true};
   ACT_FN V forward(V x) const {
     const V above = at_least(x, V(-limit));
@@ -188,7 +208,9 @@ struct Mish {
   static constexpr Spec spec{.name = "mish",
                              .params = "",
                              .formula = "x * tanh(logaddexp(zeros_like(x), x))",
+                             .derivative = "tanh(s := logaddexp(zeros_like(x), x)) + x * sigmoid(x) / cosh(s)**2",
                              .paper = "arXiv:1908.08681",
+                             .facts = with_dip(-0.30884341301725041, -1.1924312145154952),
                              .heavy = true};
   ACT_FN V forward(V x) const {
     // With e = e^x: e (e + 2) / (e (e + 2) + 2).

@@ -7,11 +7,15 @@ namespace act_ext {
 
 template <class V>
 struct HardMish {
-  static constexpr Spec spec{.name = "hard_mish",
-                             .params = "",
-                             .formula = "0.5 * x * clamp(x + 2, 0, 2)",
-                             .paper = "https://github.com/digantamisra98/H-Mish",
-                             .gates = true};
+  static constexpr Spec spec{
+      .name = "hard_mish",
+      .params = "",
+      .formula = "0.5 * x * clamp(x + 2, 0, 2)",
+      .derivative = "where(x < -2, 0, clamp(x + 1, max=1))",
+      .paper = "https://github.com/digantamisra98/H-Mish",
+      .facts =
+          Facts{.infimum = -0.5, .minimum_at = -1, .monotonic = false, .saturates = Saturates::below, .smoothness = 0},
+      .gates = true};
   ACT_FN V forward(V x) const {
     // Below -2 the result is 0, and -inf * 0 does not arise.
     const V bounded = at_least(x, V(-2));
@@ -26,7 +30,9 @@ struct Squareplus {
       .name = "squareplus",
       .params = "float b=4.0",
       .formula = "0.5 * where(x < 0, b / (sqrt(x * x + b) - x), sqrt(x * x + b) + x)",
+      .derivative = "0.5 * (1 + x / sqrt(x * x + b))",
       .paper = "arXiv:2112.11687",
+      .facts = Facts{.infimum = 0, .zero_centred = false, .saturates = Saturates::below},
       .heavy = true,
       .invalid = [](const double* p) -> const char* { return p[0] <= 0 ? "b must be positive" : nullptr; }};
   V b;
@@ -58,7 +64,9 @@ struct Isru {
       .name = "isru",
       .params = "float alpha=1.0",
       .formula = "x / sqrt(1 + alpha * x * x)",
+      .derivative = "(1 + alpha * x * x)**-1.5",
       .paper = "arXiv:1710.09967",
+      .facts = Facts{.infimum = -1, .supremum = 1, .saturates = Saturates::both},
       .heavy = true,
       .invalid = [](const double* p) -> const char* { return p[0] <= 0 ? "alpha must be positive" : nullptr; }};
   V alpha;
@@ -86,7 +94,9 @@ struct Isrlu {
   static constexpr Spec spec{.name = "isrlu",
                              .params = "float alpha=1.0",
                              .formula = "where(x < 0, x / sqrt(1 + alpha * clamp(x, max=0)**2), x)",
+                             .derivative = "where(x < 0, (1 + alpha * clamp(x, max=0)**2)**-1.5, 1)",
                              .paper = "arXiv:1710.09967",
+                             .facts = Facts{.infimum = -1, .saturates = Saturates::below, .smoothness = 2},
                              .heavy = true,
                              .invalid = Isru<double>::spec.invalid};
   V alpha;
@@ -96,8 +106,13 @@ struct Isrlu {
 
 template <class V>
 struct Lisht {
-  static constexpr Spec spec{
-      .name = "lisht", .params = "", .formula = "x * tanh(x)", .paper = "arXiv:1901.05894", .heavy = true};
+  static constexpr Spec spec{.name = "lisht",
+                             .params = "",
+                             .formula = "x * tanh(x)",
+                             .derivative = "tanh(x) + x / cosh(x)**2",
+                             .paper = "arXiv:1901.05894",
+                             .facts = Facts{.infimum = 0, .minimum_at = 0, .monotonic = false, .zero_centred = false},
+                             .heavy = true};
   ACT_FN V forward(V x) const { return x * tanh(x); }
   ACT_FN V slope(V x) const {
     const auto [t, sech2] = tanh_and_slope(abs(x));
@@ -107,8 +122,13 @@ struct Lisht {
 
 template <class V>
 struct TanhExp {
-  static constexpr Spec spec{
-      .name = "tanhexp", .params = "", .formula = "x * tanh(exp(x))", .paper = "arXiv:2003.09855", .heavy = true};
+  static constexpr Spec spec{.name = "tanhexp",
+                             .params = "",
+                             .formula = "x * tanh(exp(x))",
+                             .derivative = "tanh(e := exp(x)) + 4 * x * exp(x - 2 * e) / (1 + exp(-2 * e))**2",
+                             .paper = "arXiv:2003.09855",
+                             .facts = with_dip(-0.35328577784821127, -1.0788600584646241),
+                             .heavy = true};
   ACT_FN V forward(V x) const {
     const auto e = bounded_exp(x, largest);
     return select(x < V(-tail), scale(e.above * e.p, e.power), x * tanh(e.value));
@@ -131,11 +151,14 @@ struct TanhExp {
 
 template <class V>
 struct Smish {
-  static constexpr Spec spec{.name = "smish",
-                             .params = "",
-                             .formula = "x * tanh(log1p(sigmoid(x)))",
-                             .paper = "doi:10.3390/electronics11040540",
-                             .heavy = true};
+  static constexpr Spec spec{
+      .name = "smish",
+      .params = "",
+      .formula = "x * tanh(log1p(sigmoid(x)))",
+      .derivative = "tanh(u := log1p(s := sigmoid(x))) + x * s * sigmoid(-x) / ((1 + s) * cosh(u)**2)",
+      .paper = "doi:10.3390/electronics11040540",
+      .facts = with_dip(-0.24999366366012950, -1.3945193019245041),
+      .heavy = true};
   // With e = e^x: tanh(log(1 + sigmoid(x))) = e (3 e + 2) / (5 e^2 + 6 e + 2).
   ACT_FN V forward(V x) const {
     const auto e = bounded_exp(x, sigmoid_is_one<V>);
@@ -163,7 +186,9 @@ struct Logish {
   static constexpr Spec spec{.name = "logish",
                              .params = "",
                              .formula = "x * log1p(sigmoid(x))",
+                             .derivative = "log1p(s := sigmoid(x)) + x * s * sigmoid(-x) / (1 + s)",
                              .paper = "doi:10.1016/j.neucom.2021.06.067",
+                             .facts = with_dip(-0.25276881678944035, -1.3724541370256922),
                              .heavy = true};
   ACT_FN V forward(V x) const {
     const auto e = bounded_exp(x, sigmoid_is_one<V>);
@@ -191,7 +216,9 @@ struct Gish {
   static constexpr Spec spec{.name = "gish",
                              .params = "",
                              .formula = "x * log1p(-expm1(-exp(x)))",
+                             .derivative = "log1p(-expm1(-exp(x))) + x * exp(x - exp(x)) / (2 - exp(-exp(x)))",
                              .paper = "doi:10.1007/s00521-023-09035-5",
+                             .facts = with_dip(-0.27815946089638691, -1.2820510492601260),
                              .heavy = true};
   ACT_FN V forward(V x) const {
     const auto e = bounded_exp(x, largest);

@@ -8,44 +8,60 @@ namespace act_ext {
 
 template <class V>
 struct Identity {
-  static constexpr Spec spec{
-      .name = "identity", .params = "", .formula = "x", .paper = "", .saves = Saves::nothing, .constant_slope = 1};
+  static constexpr Spec spec{.name = "identity",
+                             .params = "",
+                             .formula = "x",
+                             .derivative = "1",
+                             .paper = "",
+                             .facts = Facts{},
+                             .saves = Saves::nothing,
+                             .constant_slope = 1};
   ACT_FN V forward(V x) const { return x; }
 };
 
 template <class V>
 struct BinaryStep {
-  static constexpr Spec spec{.name = "binary_step",
-                             .params = "",
-                             .formula = "where(x >= 0, 1, 0)",
-                             .paper = "doi:10.1007/BF02478259",
-                             .saves = Saves::nothing,
-                             .constant_slope = 0};
+  static constexpr Spec spec{
+      .name = "binary_step",
+      .params = "",
+      .formula = "where(x >= 0, 1, 0)",
+      .derivative = "0",
+      .paper = "doi:10.1007/BF02478259",
+      .facts =
+          Facts{.infimum = 0, .supremum = 1, .zero_centred = false, .saturates = Saturates::both, .smoothness = -1},
+      .saves = Saves::nothing,
+      .constant_slope = 0};
   ACT_FN V forward(V x) const { return keep_nan(x, select(x >= V(0), V(1), V(0))); }
 };
 
 template <class V>
 struct Relu {
-  static constexpr Spec spec{.name = "relu",
-                             .params = "",
-                             .formula = "where(x > 0, x, 0)",
-                             .paper = "doi:10.5555/3104322.3104425",
-                             .saves = Saves::result,
-                             .gates = true};
+  static constexpr Spec spec{
+      .name = "relu",
+      .params = "",
+      .formula = "where(x > 0, x, 0)",
+      .derivative = "where(x > 0, 1, 0)",
+      .paper = "doi:10.5555/3104322.3104425",
+      .facts = Facts{.infimum = 0, .zero_centred = false, .saturates = Saturates::below, .smoothness = 0},
+      .saves = Saves::result,
+      .gates = true};
   ACT_FN V forward(V x) const { return select(x < V(0), V(0), x); }
   ACT_FN V slope(V y) const { return keep_nan(y, select(y > V(0), V(1), V(0))); }
 };
 
 template <class V>
 struct Hardtanh {
-  static constexpr Spec spec{.name = "hardtanh",
-                             .params = "float min_val=-1.0, float max_val=1.0",
-                             .formula = "where(x < min_val, min_val, where(x > max_val, max_val, x))",
-                             .paper = "doi:10.5555/1953048.2078186",
-                             .gates = true,
-                             .invalid = [](const double* p) -> const char* {
-                               return p[0] > p[1] ? "min_val must not be greater than max_val" : nullptr;
-                             }};
+  static constexpr Spec spec{
+      .name = "hardtanh",
+      .params = "float min_val=-1.0, float max_val=1.0",
+      .formula = "where(x < min_val, min_val, where(x > max_val, max_val, x))",
+      .derivative = "where((x > min_val) & (x < max_val), 1, 0)",
+      .paper = "doi:10.5555/1953048.2078186",
+      .facts = Facts{.infimum = -1, .supremum = 1, .saturates = Saturates::both, .smoothness = 0},
+      .gates = true,
+      .invalid = [](const double* p) -> const char* {
+        return p[0] > p[1] ? "min_val must not be greater than max_val" : nullptr;
+      }};
   V min_val, max_val;
   ACT_FN V forward(V x) const { return clamp(x, min_val, max_val); }
   ACT_FN V slope(V x) const { return keep_nan(x, select((x > min_val) & (x < max_val), V(1), V(0))); }
@@ -53,11 +69,14 @@ struct Hardtanh {
 
 template <class V>
 struct Relu6 {
-  static constexpr Spec spec{.name = "relu6",
-                             .params = "",
-                             .formula = "where(x < 0, 0, where(x > 6, 6, x))",
-                             .paper = "arXiv:1704.04861",
-                             .gates = true};
+  static constexpr Spec spec{
+      .name = "relu6",
+      .params = "",
+      .formula = "where(x < 0, 0, where(x > 6, 6, x))",
+      .derivative = "where((x > 0) & (x < 6), 1, 0)",
+      .paper = "arXiv:1704.04861",
+      .facts = Facts{.infimum = 0, .supremum = 6, .zero_centred = false, .saturates = Saturates::both, .smoothness = 0},
+      .gates = true};
   ACT_FN V forward(V x) const { return Hardtanh<V>{V(0), V(6)}.forward(x); }
   ACT_FN V slope(V x) const { return Hardtanh<V>{V(0), V(6)}.slope(x); }
 };
@@ -67,7 +86,9 @@ struct LeakyRelu {
   static constexpr Spec spec{.name = "leaky_relu",
                              .params = "float negative_slope=0.01",
                              .formula = "where(x > 0, x, negative_slope * x)",
-                             .paper = "https://ai.stanford.edu/~amaas/papers/relu_hybrid_icml2013_final.pdf"};
+                             .derivative = "where(x > 0, 1, negative_slope)",
+                             .paper = "https://ai.stanford.edu/~amaas/papers/relu_hybrid_icml2013_final.pdf",
+                             .facts = Facts{.smoothness = 0}};
   V negative_slope;
   ACT_FN V forward(V x) const { return select(x > V(0), x, negative_slope * x); }
   ACT_FN V slope(V x) const { return keep_nan(x, select(x > V(0), V(1), negative_slope)); }
@@ -81,7 +102,13 @@ struct Threshold {
   static constexpr Spec spec{.name = "threshold",
                              .params = "float threshold, float value",
                              .formula = "where(x > threshold, x, value)",
+                             .derivative = "where(x > threshold, 1, 0)",
                              .paper = "",
+                             .facts = Facts{.infimum = 0,
+                                            .zero_centred = false,
+                                            .saturates = Saturates::below,
+                                            .smoothness = -1,
+                                            .at = "threshold=0.1, value=0.0"},
                              .gates = true};
   V threshold, value;
   ACT_FN V forward(V x) const { return select(x <= threshold, value, x); }
@@ -93,7 +120,9 @@ struct Softshrink {
   static constexpr Spec spec{.name = "softshrink",
                              .params = "float lambd=0.5",
                              .formula = "where(x > lambd, x - lambd, where(x < -lambd, x + lambd, 0))",
+                             .derivative = "where(abs(x) > lambd, 1, 0)",
                              .paper = "doi:10.1109/18.382009",
+                             .facts = Facts{.smoothness = 0},
                              .gates = true,
                              .invalid = [](const double* p) -> const char* {
                                return p[0] >= 0 ? nullptr : "lambd must be greater than or equal to 0";
@@ -108,7 +137,9 @@ struct Hardshrink {
   static constexpr Spec spec{.name = "hardshrink",
                              .params = "float lambd=0.5",
                              .formula = "where((x > lambd) | (x < -lambd), x, 0)",
+                             .derivative = "where(abs(x) > lambd, 1, 0)",
                              .paper = "doi:10.1093/biomet/81.3.425",
+                             .facts = Facts{.smoothness = -1},
                              .gates = true};
   V lambd;
   // As in torch a negative lambd shrinks nothing.
@@ -118,11 +149,14 @@ struct Hardshrink {
 
 template <class V>
 struct Hardsigmoid {
-  static constexpr Spec spec{.name = "hardsigmoid",
-                             .params = "",
-                             .formula = "where(x <= -3, 0, where(x >= 3, 1, (x + 3) / 6))",
-                             .paper = "arXiv:1511.00363",
-                             .gates = true};
+  static constexpr Spec spec{
+      .name = "hardsigmoid",
+      .params = "",
+      .formula = "where(x <= -3, 0, where(x >= 3, 1, (x + 3) / 6))",
+      .derivative = "where(abs(x) < 3, 1 / 6, 0)",
+      .paper = "arXiv:1511.00363",
+      .facts = Facts{.infimum = 0, .supremum = 1, .zero_centred = false, .saturates = Saturates::both, .smoothness = 0},
+      .gates = true};
   ACT_FN V forward(V x) const { return clamp(x + V(3), V(0), V(6)) * V(1.0 / 6); }
   ACT_FN V slope(V x) const { return keep_nan(x, select(abs(x) < V(3), V(1.0 / 6), V(0))); }
 };
@@ -132,7 +166,13 @@ struct Hardswish {
   static constexpr Spec spec{.name = "hardswish",
                              .params = "",
                              .formula = "where(x <= -3, 0, where(x >= 3, x, x * (x + 3) / 6))",
+                             .derivative = "where(x <= -3, 0, where(x >= 3, 1, x / 3 + 0.5))",
                              .paper = "arXiv:1905.02244",
+                             .facts = Facts{.infimum = -0.375,
+                                            .minimum_at = -1.5,
+                                            .monotonic = false,
+                                            .saturates = Saturates::below,
+                                            .smoothness = 0},
                              .gates = true};
   ACT_FN V forward(V x) const {
     const V inner = x * V(1.0 / 6) * (x + V(3));
@@ -146,11 +186,14 @@ struct Hardswish {
 
 template <class V>
 struct ReluSquared {
-  static constexpr Spec spec{.name = "relu_squared",
-                             .params = "",
-                             .formula = "where(x > 0, x * x, 0)",
-                             .paper = "arXiv:2109.08668",
-                             .gates = true};
+  static constexpr Spec spec{
+      .name = "relu_squared",
+      .params = "",
+      .formula = "where(x > 0, x * x, 0)",
+      .derivative = "where(x > 0, 2 * x, 0)",
+      .paper = "arXiv:2109.08668",
+      .facts = Facts{.infimum = 0, .zero_centred = false, .saturates = Saturates::below, .smoothness = 1},
+      .gates = true};
   ACT_FN V forward(V x) const { return select(x < V(0), V(0), x * abs(x)); }
   ACT_FN V slope(V x) const { return select(x < V(0), V(0), x + x); }
 };

@@ -9,20 +9,28 @@ namespace act_ext {
 
 template <class V>
 struct Sigmoid {
-  static constexpr Spec spec{.name = "sigmoid",
-                             .params = "",
-                             .formula = "1 / (1 + exp(-x))",
-                             .paper = "doi:10.1038/323533a0",
-                             .saves = Saves::result,
-                             .heavy = true};
+  static constexpr Spec spec{
+      .name = "sigmoid",
+      .params = "",
+      .formula = "1 / (1 + exp(-x))",
+      .derivative = "sigmoid(x) * sigmoid(-x)",
+      .paper = "doi:10.1038/323533a0",
+      .facts = Facts{.infimum = 0, .supremum = 1, .zero_centred = false, .saturates = Saturates::both},
+      .saves = Saves::result,
+      .heavy = true};
   ACT_FN V forward(V x) const { return sigmoid(x); }
   ACT_FN V slope(V y) const { return y * (V(1) - y); }
 };
 
 template <class V>
 struct Logsigmoid {
-  static constexpr Spec spec{
-      .name = "logsigmoid", .params = "", .formula = "-logaddexp(zeros_like(x), -x)", .paper = "", .heavy = true};
+  static constexpr Spec spec{.name = "logsigmoid",
+                             .params = "",
+                             .formula = "-logaddexp(zeros_like(x), -x)",
+                             .derivative = "sigmoid(-x)",
+                             .paper = "",
+                             .facts = Facts{.supremum = 0, .zero_centred = false, .saturates = Saturates::above},
+                             .heavy = true};
   ACT_FN V forward(V x) const {
     return at_most(x, V(0)) - log1p_exp(exp_ratio(at_least(minus_abs(x), V(-exp_zero<V>))));
   }
@@ -34,7 +42,9 @@ struct Tanh {
   static constexpr Spec spec{.name = "tanh",
                              .params = "",
                              .formula = "tanh(x)",
+                             .derivative = "1 / cosh(x)**2",
                              .paper = "doi:10.1007/978-3-642-35289-8_3",
+                             .facts = Facts{.infimum = -1, .supremum = 1, .saturates = Saturates::both},
                              .saves = Saves::result,
                              .heavy = true};
   ACT_FN V forward(V x) const { return tanh(x); }
@@ -43,7 +53,13 @@ struct Tanh {
 
 template <class V>
 struct Tanhshrink {
-  static constexpr Spec spec{.name = "tanhshrink", .params = "", .formula = "x - tanh(x)", .paper = "", .heavy = true};
+  static constexpr Spec spec{.name = "tanhshrink",
+                             .params = "",
+                             .formula = "x - tanh(x)",
+                             .derivative = "tanh(x)**2",
+                             .paper = "",
+                             .facts = Facts{},
+                             .heavy = true};
   ACT_FN V forward(V x) const {
     const V a = abs(x);
     // Above 1: ((a - 1) + e (a + 1)) / (1 + e), e = e^(-2 a), a sum of positive terms.
@@ -62,10 +78,13 @@ struct Tanhshrink {
 
 template <class V>
 struct Softsign {
-  static constexpr Spec spec{.name = "softsign",
-                             .params = "",
-                             .formula = "x / (1 + abs(x))",
-                             .paper = "https://proceedings.mlr.press/v9/glorot10a.html"};
+  static constexpr Spec spec{
+      .name = "softsign",
+      .params = "",
+      .formula = "x / (1 + abs(x))",
+      .derivative = "1 / (1 + abs(x))**2",
+      .paper = "https://proceedings.mlr.press/v9/glorot10a.html",
+      .facts = Facts{.infimum = -1, .supremum = 1, .saturates = Saturates::both, .smoothness = 1}};
   ACT_FN V forward(V x) const {
     // At this bound the quotient is 1 already, and inf / inf does not arise.
     const V a = at_most(abs(x), V(1e30));
@@ -84,7 +103,10 @@ struct Softplus {
       .name = "softplus",
       .params = "float beta=1.0, float threshold=20.0",
       .formula = "where(beta * x > threshold, x, logaddexp(zeros_like(x), beta * x) / beta)",
+      .derivative = "where(beta * x > threshold, 1, sigmoid(beta * x))",
       .paper = "https://proceedings.neurips.cc/paper/2000/hash/44968aece94f667e4095002d140b5896-Abstract.html",
+      // At a finite threshold it jumps, by 2e-9 at the default one.
+      .facts = Facts{.infimum = 0, .zero_centred = false, .saturates = Saturates::below, .at = "threshold=inf"},
       .heavy = true};
   V beta, threshold;
   ACT_FN V forward(V x) const {

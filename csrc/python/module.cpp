@@ -5,7 +5,9 @@
 #include <torch/csrc/utils/pybind.h>
 
 #include <algorithm>
+#include <cmath>
 #include <list>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -139,6 +141,21 @@ py::object make_entry(const std::string& name, py::object general) {
   return py::reinterpret_steal<py::object>(PyCFunction_New(&entry.method, capsule.ptr()));
 }
 
+py::object describe(const std::optional<Facts>& facts) {
+  if (!facts) return py::none();
+  const char* const saturates[] = {"nowhere", "below", "above", "both"};
+  py::dict dict;
+  dict["infimum"] = facts->infimum;
+  dict["supremum"] = facts->supremum;
+  dict["minimum_at"] = std::isnan(facts->minimum_at) ? std::nullopt : std::optional(facts->minimum_at);
+  dict["monotonic"] = facts->monotonic;
+  dict["zero_centred"] = facts->zero_centred;
+  dict["saturates"] = saturates[static_cast<int>(facts->saturates)];
+  dict["smoothness"] = facts->smoothness;
+  dict["at"] = facts->at;
+  return dict;
+}
+
 py::dict describe(const Op& op) {
   const auto passes = [&] {
     py::list names;
@@ -153,7 +170,9 @@ py::dict describe(const Op& op) {
   spec["name"] = op.spec.name;
   spec["params"] = op.spec.params;
   spec["formula"] = op.spec.formula;
+  spec["derivative"] = op.spec.derivative;
   spec["paper"] = op.spec.paper;
+  spec["facts"] = describe(op.spec.facts);
   spec["saves"] = saves[static_cast<int>(op.spec.saves)];
   spec["backward_ops"] = passes;
   const char* const kinds[] = {"pointwise", "gated_unit", "row_function"};

@@ -1,0 +1,48 @@
+"""What the families share: the ops, their specs, and docstrings completed from those.
+
+Each function has the same body, which costs one Python frame where no one traces: the fast entry, unless the call is in
+place or in a graph, whose nodes are ``torch.ops``.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from act_ext._register import SPECS
+
+ops = torch.ops.act_ext
+specs = {spec["name"]: spec for spec in SPECS}
+
+_NOTES = """
+    Formula, in torch's terms with x for input:
+        {formula}
+
+    Derivative:
+        {derivative}
+
+    Shape:
+        Any. The result has input's shape, dtype, device and memory format.
+
+    Raises:
+        NotImplementedError: if input is not of dtype float32, float64, bfloat16 or float16.
+{raises}{paper}"""
+
+
+def documented(raises: str = "") -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
+    """Completes a docstring with what the op's spec tells, above its example."""
+
+    def complete(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        spec = specs[function.__name__]
+        paper = f"\n    Paper:\n        {spec['paper']}\n" if spec["paper"] else ""
+        notes = _NOTES.format(
+            formula=spec["formula"],
+            derivative=spec["derivative"],
+            raises=f"        {raises}\n" if raises else "",
+            paper=paper,
+        )
+        text, example, code = (function.__doc__ or "").partition("\n    Example:\n")
+        function.__doc__ = text + notes + example + code
+        return function
+
+    return complete
