@@ -240,7 +240,80 @@ def _register_row_function(spec: dict[str, Any]) -> None:
         torch.library.register_vmap(f"act_ext::{op}", _batched_row_function(_overload(op)))
 
 
+# The activations with learned parameters: tensors of one element, or of one for each channel.
+
+
+def _fake_learned(spec: dict[str, Any], op: str) -> Any:
+    arity = spec["arity"]
+
+    def fake(*args: Any) -> Any:
+        tensors = [arg for arg in args if isinstance(arg, torch.Tensor)]
+        saved = tensors[-arity:]
+        *before, input = tensors[: -arity + 1]
+        _check_alike(*(t for t in before if t.shape == input.shape), input)
+        for parameter in saved[1:]:
+            if parameter.dtype != input.dtype or parameter.device != input.device:
+                raise RuntimeError("act_ext: learned parameters must have the dtype and device of input")
+        if op == spec["name"]:
+            return _like(input)
+        gradients = tuple(torch.empty_like(parameter) for parameter in saved[1:])
+        return (*([_like(input)] if op.endswith("_double_backward") else []), _like(input), *gradients)
+
+    return fake
+
+
+def _batched_learned(spec: dict[str, Any], op: Any) -> Any:
+    """The vmap rule: the batch joins the channels, since each of its members has gradients of its own."""
+    arity = spec["arity"]
+
+    def rule(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Any, Any]:
+        count = sum(isinstance(arg, torch.Tensor) for arg in args)
+        tensors = [_batch_first(info, arg, dim) for arg, dim in zip(args[:count], in_dims, strict=False)]
+        input = tensors[count - arity]
+        rank = input.dim() - 1
+        given = args[count] if len(args) > count else 1
+        dim = None if rank == 0 or (rank == 1 and given == 1) else _wrapped(given, rank)
+
+        def is_parameter(k: int) -> bool:
+            return k > count - arity or (count > 1 + arity and 0 < k < arity)
+
+        def joined(k: int, tensor: torch.Tensor) -> torch.Tensor:
+            if is_parameter(k):
+                channels = 1 if dim is None else input.size(dim + 1)
+                return tensor.reshape(info.batch_size, -1).expand(info.batch_size, channels).flatten()
+            if dim is None:
+                return tensor.flatten(1).unsqueeze(0) if rank else tensor.reshape(1, -1, 1)
+            return tensor.movedim(0, dim).flatten(dim, dim + 1)
+
+        def separated(result: torch.Tensor, like: torch.Tensor, parameter: bool) -> torch.Tensor:
+            if parameter:
+                result = result.reshape(info.batch_size, -1)
+                return result.sum(1, keepdim=True).reshape(like.shape) if like[0].numel() == 1 else result
+            if dim is None:
+                return result.reshape(like.shape)
+            return result.unflatten(dim, (info.batch_size, -1)).movedim(dim, 0)
+
+        channel = 1 if dim is None else dim
+        result = op(*(joined(k, t) for k, t in enumerate(tensors)), channel, *args[count + 1 :])
+        if count == arity:
+            return separated(result, input, False), 0
+        likes = ([tensors[count - arity - 1]] if count > 1 + arity else []) + tensors[count - arity :]
+        first = len(likes) - arity + 1
+        return tuple(separated(r, like, k >= first) for k, (r, like) in enumerate(zip(result, likes, strict=True))), (
+            (0,) * len(likes)
+        )
+
+    return rule
+
+
+def _register_learned(spec: dict[str, Any]) -> None:
+    for op in (spec["name"], *spec["backward_ops"]):
+        torch.library.register_fake(f"act_ext::{op}", _fake_learned(spec, op))
+        torch.library.register_vmap(f"act_ext::{op}", _batched_learned(spec, _overload(op)))
+
+
 _REGISTER = {
+    "learned": _register_learned,
     "pointwise": _register_pointwise,
     "gated_unit": _register_unit,
     "row_function": _register_row_function,

@@ -1,11 +1,16 @@
 // The passes over an activation: what each computes from which operands, for one value or vector V.
 #pragma once
 
+#include <utility>
+
 #include "math/dual.h"
 
 namespace act_ext {
 
-// For a pointwise op, and for a gated unit with the tensors a (gate) and u (up):
+enum class Kind { pointwise, gated_unit, row_function, learned };
+
+// For a pointwise op; and for a function of several tensors: a gated unit of a (gate) and u (up), an activation of x
+// and its learned parameters:
 enum class Pass {
   forward,                      // f(x); f(a) u
   backward,                     // g f'(s), s what the op saves; its derivatives by a and u
@@ -28,9 +33,27 @@ constexpr bool is_second(Pass pass) {
 template <template <class> class Op>
 inline constexpr bool has_slope_from_result = requires(Op<float> op) { op.slope_from_result(0.0f); };
 
-// How many tensors Op takes: a pointwise op one, a gated unit two.
+// Of an elementwise op.
 template <template <class> class Op>
-inline constexpr int arity = requires(Op<float> op) { op.up(0.0f); } ? 2 : 1;
+inline constexpr Kind kind = requires(Op<float> op) { op.up(0.0f); } ? Kind::gated_unit
+                             : requires { Op<float>::learned; }      ? Kind::learned
+                                                                     : Kind::pointwise;
+
+// How many names stand in a list.
+constexpr int count_names(std::string_view names) {
+  int count = 1;
+  for (const char c : names) count += c == ',';
+  return count;
+}
+
+// How many tensors Op takes: a pointwise op one, a gated unit two, any other its input and the learned parameters.
+template <template <class> class Op>
+constexpr int count_tensors() {
+  if constexpr (kind<Op> == Kind::learned) return 1 + count_names(Op<float>::learned);
+  return kind<Op> == Kind::gated_unit ? 2 : 1;
+}
+template <template <class> class Op>
+inline constexpr int arity = count_tensors<Op>();
 
 constexpr int count_inputs(Pass pass, int arity) {
   return pass == Pass::forward ? arity : is_second(pass) ? 1 + 2 * arity : 1 + arity;
@@ -38,12 +61,16 @@ constexpr int count_inputs(Pass pass, int arity) {
 constexpr int count_outputs(Pass pass, int arity) {
   return pass == Pass::forward || arity == 1 ? 1 : is_second(pass) ? 1 + arity : arity;
 }
-inline constexpr int kMaxInputs = 5, kMaxOutputs = 3, kMaxOperands = kMaxInputs + kMaxOutputs;
+inline constexpr int kMaxArity = 4, kMaxInputs = 1 + 2 * kMaxArity, kMaxOutputs = 1 + kMaxArity;
+inline constexpr int kMaxOperands = kMaxInputs + kMaxOutputs;
+// What a pass that can itself be differentiated takes: backward all of an op's tensors, double backward a unit's two.
+inline constexpr int kMaxSaved = 5;
 
 // Whether Op has the pass at all.
 template <template <class> class Op>
 constexpr bool has_pass(Pass pass) {
   if (pass == Pass::forward) return true;
+  if (kind<Op> == Kind::learned) return !is_from_result(pass);
   if (Op<float>::spec.saves == Saves::nothing) return false;
   return !is_from_result(pass) || has_slope_from_result<Op>;
 }
@@ -64,11 +91,11 @@ ACT_FN V times_slope(V gradient, V slope) {
 }
 
 // What a kernel computes from one value or vector of each input.
-template <template <class> class Op, Pass pass, class V, int kArity = arity<Op>>
+template <template <class> class Op, Pass pass, class V, Kind kKind = kind<Op>>
 struct Step;
 
 template <template <class> class Op, Pass pass, class V>
-struct Step<Op, pass, V, 1> {
+struct Step<Op, pass, V, Kind::pointwise> {
   static constexpr int inputs = count_inputs(pass, 1), outputs = count_outputs(pass, 1);
   static constexpr bool heavy = is_heavy(Op<V>::spec, pass);
   static constexpr bool gates = Op<V>::spec.gates;
@@ -92,14 +119,9 @@ struct Step<Op, pass, V, 1> {
   }
 };
 
-template <class V, int kCount>
-struct Results {
-  V value[kCount];
-};
-
 // With F the function of the gate and U that of the other tensor, whose second derivative is 0.
 template <template <class> class Op, Pass pass, class V>
-struct Step<Op, pass, V, 2> {
+struct Step<Op, pass, V, Kind::gated_unit> {
   static constexpr int inputs = count_inputs(pass, 2), outputs = count_outputs(pass, 2);
   static constexpr bool heavy = Op<V>::spec.heavy;
   static constexpr bool gates = Op<V>::spec.gates;
@@ -121,6 +143,54 @@ struct Step<Op, pass, V, 2> {
     return {fma(gate_part, up, up_part * op.gate(a)),
             fma(times_slope<gates>(ha * g, slope.d), up, times_slope<gates>(up_part * g, slope.v)),
             times_slope<gates>(gate_part * g, op.up_slope(u))};
+  }
+};
+
+// Backward gives the derivative by the input and then what is to be summed for those by the parameters; double backward
+// the same behind the derivative by grad_output.
+template <template <class> class Op, Pass pass, class V>
+struct Step<Op, pass, V, Kind::learned> {
+  static constexpr int count = arity<Op>, parameters = count - 1;
+  static constexpr int inputs = count_inputs(pass, count), outputs = count_outputs(pass, count);
+  static constexpr bool heavy = Op<V>::spec.heavy;
+  static constexpr bool gates = Op<V>::spec.gates;
+
+  double constants[2];
+
+  ACT_FN explicit Step(const double* params) : constants{params[0], params[1]} {}
+
+  template <class... T>
+  ACT_FN auto operator()(T... tensors) const {
+    const V in[] = {tensors...};
+    if constexpr (pass == Pass::forward) {
+      return with<V>(in + 1).forward(in[0]);
+    } else if constexpr (pass == Pass::backward) {
+      auto all = with<V>(in + 2).derivatives(in[1]);
+      for (V& each : all.value) each = times_slope<gates>(in[0], each);
+      return all;
+    } else {
+      // The derivatives with their own along h: the second derivative is symmetric.
+      const V *h = in, g = in[count], *s = in + count + 1;
+      Dual<V> along[count];
+      for (int k = 0; k < count; ++k) along[k] = Dual<V>(s[k], h[k]);
+      const auto all = with<Dual<V>>(along + 1).derivatives(along[0]);
+      Results<V, 1 + count> results;
+      results.value[0] = times_slope<gates>(h[0], all.value[0].v);
+      for (int k = 1; k < count; ++k) results.value[0] = results.value[0] + times_slope<gates>(h[k], all.value[k].v);
+      for (int k = 0; k < count; ++k) results.value[1 + k] = times_slope<gates>(g, all.value[k].d);
+      return results;
+    }
+  }
+
+ private:
+  template <class W>
+  ACT_FN Op<W> with(const W* learned) const {
+    return with<W>(learned, std::make_index_sequence<parameters>(),
+                   std::make_index_sequence<count_params(Op<V>::spec.params)>());
+  }
+  template <class W, std::size_t... L, std::size_t... C>
+  ACT_FN Op<W> with(const W* learned, std::index_sequence<L...>, std::index_sequence<C...>) const {
+    return Op<W>{learned[L]..., W(constants[C])...};
   }
 };
 

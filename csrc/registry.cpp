@@ -8,22 +8,25 @@ namespace act_ext {
 namespace {
 
 template <template <class> class Activation>
-Op make_op(int index) {
+Op make_op(int index, int kernel) {
   Op op{.index = index,
         .spec = Activation<float>::spec,
-        .kind = arity<Activation> == 1 ? Kind::pointwise : Kind::gated_unit,
+        .kind = kind<Activation>,
         .arity = arity<Activation>,
         .num_params = count_params(Activation<float>::spec.params),
         .passes = {},
         .result_suffices = nullptr};
   for (int pass = 0; pass < kPasses; ++pass) op.passes[pass] = has_pass<Activation>(static_cast<Pass>(pass));
+  if constexpr (kind<Activation> == Kind::learned) op.learned = Activation<float>::learned;
+  op.kernel = kernel;
   if constexpr (has_slope_from_result<Activation>) op.result_suffices = Activation<float>::result_suffices;
   return op;
 }
 
 template <template <class> class... Activations>
 void append(List<Activations...>, std::vector<Op>& ops) {
-  (ops.push_back(make_op<Activations>(static_cast<int>(ops.size()))), ...);
+  int kernel = 0;
+  (ops.push_back(make_op<Activations>(static_cast<int>(ops.size()), kernel++)), ...);
 }
 
 }  // namespace
@@ -42,7 +45,7 @@ std::span<const Op> all_ops() {
                       .num_params = 0,
                       .passes = {true, true, true},
                       .result_suffices = nullptr,
-                      .row_kernel = function.kernel,
+                      .kernel = function.kernel,
                       .logarithmic = function.logarithmic,
                       .sign = function.sign});
     }

@@ -14,20 +14,21 @@ namespace act_ext {
 inline constexpr int kMaxParams = 2;
 using Params = std::array<double, kMaxParams>;
 
-enum class Kind { pointwise, gated_unit, row_function };
-
 struct Op {
   int index;  // in the List
   Spec spec;
   Kind kind;
-  int arity;  // how many tensors it takes: a gated unit two, the others one
+  int arity;  // how many tensors it takes
   int num_params;
   std::array<bool, kPasses> passes;
   // Whether backward can do with the result, so that the in-place form saves nothing else. Null where it never can.
   bool (*result_suffices)(const double* params);
 
+  // The names of learned parameters.
+  const char* learned = "";
+  // In the tables of row functions and of learned activations.
+  int kernel = -1;
   // Of a row function.
-  int row_kernel = -1;
   bool logarithmic = false;
   double sign = 1;
 

@@ -5,6 +5,7 @@
 #include "exponential.h"
 #include "gated.h"
 #include "gated_units.h"
+#include "learned.h"
 #include "literature.h"
 #include "rectifiers.h"
 #include "sigmoidal.h"
@@ -17,4 +18,5 @@
   X(Sigmoidal, sigmoidal)     \
   X(Gated, gated)             \
   X(Literature, literature)   \
-  X(GatedUnits, gated_units)
+  X(GatedUnits, gated_units)  \
+  X(LearnedActivations, learned)

@@ -11,15 +11,16 @@
 
 // The tables of each instruction set, defined by the family files compiled for it.
 #define ACT_EXT_DECLARE(Family, name) extern const std::array<cpu::Table, Family::size> name##_tables;
-#define ACT_EXT_CAPABILITY(NAME)                                        \
-  namespace act_ext::NAME {                                             \
-  ACT_EXT_FAMILIES(ACT_EXT_DECLARE)                                     \
-  extern const std::array<cpu::RowsTable, RowKernels::size> row_tables; \
-  static std::vector<cpu::Table> tables() {                             \
-    std::vector<cpu::Table> list;                                       \
-    ACT_EXT_FAMILIES(ACT_EXT_APPEND)                                    \
-    return list;                                                        \
-  }                                                                     \
+#define ACT_EXT_CAPABILITY(NAME)                                                         \
+  namespace act_ext::NAME {                                                              \
+  ACT_EXT_FAMILIES(ACT_EXT_DECLARE)                                                      \
+  extern const std::array<cpu::RowsTable, RowKernels::size> row_tables;                  \
+  extern const std::array<cpu::ReducingTable, LearnedActivations::size> reducing_tables; \
+  static std::vector<cpu::Table> tables() {                                              \
+    std::vector<cpu::Table> list;                                                        \
+    ACT_EXT_FAMILIES(ACT_EXT_APPEND)                                                     \
+    return list;                                                                         \
+  }                                                                                      \
   }
 #define ACT_EXT_APPEND(Family, name) list.insert(list.end(), name##_tables.begin(), name##_tables.end());
 
@@ -37,6 +38,7 @@ struct Capability {
   bool available;
   std::vector<Table> (*tables)();
   const std::array<RowsTable, RowKernels::size>& row_tables;
+  const std::array<ReducingTable, LearnedActivations::size>& reducing_tables;
 };
 
 // Best first.
@@ -47,10 +49,10 @@ std::vector<Capability> capabilities() {
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  list.push_back({"avx512", avx512, AVX512::tables, AVX512::row_tables});
-  list.push_back({"avx2", avx2, AVX2::tables, AVX2::row_tables});
+  list.push_back({"avx512", avx512, AVX512::tables, AVX512::row_tables, AVX512::reducing_tables});
+  list.push_back({"avx2", avx2, AVX2::tables, AVX2::row_tables, AVX2::reducing_tables});
 #endif
-  list.push_back({"default", true, DEFAULT::tables, DEFAULT::row_tables});
+  list.push_back({"default", true, DEFAULT::tables, DEFAULT::row_tables, DEFAULT::reducing_tables});
   return list;
 }
 
@@ -98,32 +100,115 @@ void move(const char* from, Steps from_steps, char* to, Steps to_steps, int64_t 
   }
 }
 
-// Tile by tile, through blocks of contiguous memory for the operands that are not contiguous themselves.
-template <class T>
-void run_buffered(Kernel kernel, int outputs, int operands, char** data, const int64_t* strides, int64_t size0,
-                  int64_t size1, const double* params) {
-  constexpr int64_t kBlock = 512, size = sizeof(T);
+// A tile of the operands: where each stands, and the block of contiguous memory that stands for it, which is the same
+// where the operand is contiguous.
+constexpr int64_t kBlock = 512;
+struct Tile {
+  int64_t columns, rows;
+  char *place[kMaxOperands], *block[kMaxOperands];
+  Steps steps[kMaxOperands];
+
+  // Whether operand k is one element, repeated.
+  bool is_constant(int k) const { return (columns == 1 || steps[k].column == 0) && (rows == 1 || steps[k].row == 0); }
+};
+
+// compute(tile) for each tile of rows of strided memory.
+template <class T, class F>
+void for_each_tile(int outputs, int operands, char** data, const int64_t* strides, int64_t size0, int64_t size1,
+                   F compute) {
+  constexpr int64_t size = sizeof(T);
   alignas(64) char buffer[kMaxOperands][kBlock * size];
+  // What a buffer is filled with, and how far.
+  const char* constant[kMaxOperands] = {};
+  int64_t filled[kMaxOperands] = {};
   const int64_t width = std::min(size0, kBlock), height = kBlock / width;
+  Tile tile;
   for (int64_t row = 0; row < size1; row += height) {
     for (int64_t column = 0; column < size0; column += width) {
-      const int64_t columns = std::min(width, size0 - column), rows = std::min(height, size1 - row);
-      const Steps packed{size, columns * size};
-      char *place[kMaxOperands], *block[kMaxOperands];
-      Steps steps[kMaxOperands];
+      tile.columns = std::min(width, size0 - column);
+      tile.rows = std::min(height, size1 - row);
+      const Steps packed{size, tile.columns * size};
       for (int k = 0; k < operands; ++k) {
-        steps[k] = {strides[k], strides[operands + k]};
-        place[k] = data[k] + row * steps[k].row + column * steps[k].column;
-        const bool contiguous = steps[k].column == size && (rows == 1 || steps[k].row == packed.row);
-        block[k] = contiguous ? place[k] : buffer[k];
-        if (k >= outputs && !contiguous) move<T>(place[k], steps[k], block[k], packed, columns, rows);
+        const Steps steps = tile.steps[k] = {strides[k], strides[operands + k]};
+        char* const place = tile.place[k] = data[k] + row * steps.row + column * steps.column;
+        const bool contiguous = steps.column == size && (tile.rows == 1 || steps.row == packed.row);
+        tile.block[k] = contiguous ? place : buffer[k];
+        if (k < outputs || contiguous) continue;
+        const int64_t count = tile.columns * tile.rows;
+        if (!tile.is_constant(k)) {
+          move<T>(place, steps, buffer[k], packed, tile.columns, tile.rows);
+          constant[k] = nullptr;
+        } else if (constant[k] != place || filled[k] < count) {
+          T value;
+          std::memcpy(&value, place, size);
+          std::fill_n(reinterpret_cast<T*>(buffer[k]), count, value);
+          constant[k] = place;
+          filled[k] = count;
+        }
       }
-      kernel(block, rows * columns, params);
+      compute(tile);
       for (int k = 0; k < outputs; ++k) {
-        if (block[k] != place[k]) move<T>(block[k], packed, place[k], steps[k], columns, rows);
+        if (tile.block[k] == tile.place[k]) continue;
+        move<T>(tile.block[k], packed, tile.place[k], tile.steps[k], tile.columns, tile.rows);
       }
     }
   }
+}
+
+template <class T>
+void run_buffered(Kernel kernel, int outputs, int operands, char** data, const int64_t* strides, int64_t size0,
+                  int64_t size1, const double* params) {
+  for_each_tile<T>(outputs, operands, data, strides, size0, size1,
+                   [&](const Tile& tile) { kernel(tile.block, tile.columns * tile.rows, params); });
+}
+
+// A tile's terms of a parameter, added to the sums of its channels. steps: between the channels' sums.
+template <class T>
+void add_terms(const T* terms, const Tile& tile, Steps steps, double* sums) {
+  for (int64_t row = 0; row < tile.rows; ++row, terms += tile.columns, sums += steps.row) {
+    if (steps.column == 1) {
+      for (int64_t i = 0; i < tile.columns; ++i) sums[i] += terms[i];
+      continue;
+    }
+    // Of one channel, or of scattered ones.
+    double sum[4] = {};
+    for (int64_t i = 0; i < tile.columns; ++i) {
+      if (steps.column == 0) {
+        sum[i % 4] += terms[i];
+      } else {
+        sums[i * steps.column] += terms[i];
+      }
+    }
+    if (steps.column == 0) *sums += (sum[0] + sum[1]) + (sum[2] + sum[3]);
+  }
+}
+
+// T: as which elements are moved; Wide: what they are computed in.
+template <class T, class Wide>
+void run_reducing_buffered(ReducingKernel kernel, int outputs, int inputs, int parameters, char** data,
+                           const int64_t* strides, int64_t size0, int64_t size1, const double* params,
+                           const Reduced* reduced) {
+  const int operands = outputs + inputs, first = operands - parameters;
+  Wide terms[kMaxArity][kBlock];
+  char* to[kMaxArity];
+  for (int p = 0; p < parameters; ++p) to[p] = reinterpret_cast<char*>(terms[p]);
+  for_each_tile<T>(outputs, operands, data, strides, size0, size1, [&](const Tile& tile) {
+    bool constant = true;
+    for (int p = 0; p < parameters; ++p) constant = constant && tile.is_constant(first + p);
+    double sums[kMaxArity];
+    kernel(tile.block, tile.columns * tile.rows, params, sums, constant ? nullptr : to);
+    for (int p = 0; p < parameters; ++p) {
+      const int k = first + p;
+      double* const channel =
+          reduced[p].sums + (tile.place[k] - reduced[p].parameter) / static_cast<int64_t>(sizeof(T));
+      if (constant) {
+        *channel += sums[p];
+      } else {
+        constexpr int64_t size = sizeof(T);
+        add_terms(terms[p], tile, {tile.steps[k].column / size, tile.steps[k].row / size}, channel);
+      }
+    }
+  });
 }
 
 constexpr int64_t item_size(Dtype dtype) { return dtype == Dtype::float64 ? 8 : dtype == Dtype::float32 ? 4 : 2; }
@@ -139,6 +224,10 @@ Kernel kernel(int op, Pass pass, Dtype dtype) {
 
 RowsKernel rows_kernel(int index, Pass pass, Dtype dtype) {
   return chosen().row_tables[index][static_cast<int>(pass)][static_cast<int>(dtype)];
+}
+
+ReducingKernel reducing_kernel(int index, Pass pass, Dtype dtype) {
+  return chosen().reducing_tables[index][pass == Pass::backward ? 0 : 1][static_cast<int>(dtype)];
 }
 
 void run_strided(Kernel kernel, Dtype dtype, int outputs, int inputs, char** data, const int64_t* strides,
@@ -159,6 +248,15 @@ void run_strided(Kernel kernel, Dtype dtype, int outputs, int inputs, char** dat
   }
   const auto run = size == 8 ? run_buffered<int64_t> : size == 4 ? run_buffered<int32_t> : run_buffered<int16_t>;
   run(kernel, outputs, operands, data, strides, size0, size1, params);
+}
+
+void run_reducing(ReducingKernel kernel, Dtype dtype, int outputs, int inputs, int parameters, char** data,
+                  const int64_t* strides, int64_t size0, int64_t size1, const double* params, const Reduced* reduced) {
+  const int64_t size = item_size(dtype);
+  const auto run = size == 8   ? run_reducing_buffered<int64_t, double>
+                   : size == 4 ? run_reducing_buffered<int32_t, float>
+                               : run_reducing_buffered<int16_t, float>;
+  run(kernel, outputs, inputs, parameters, data, strides, size0, size1, params, reduced);
 }
 
 }  // namespace act_ext::cpu

@@ -12,6 +12,9 @@ __attribute__((visibility("default"))) const char* capability();
 // Null where the op has no such pass.
 Kernel kernel(int op, Pass pass, Dtype dtype);
 
+// index: in LearnedActivations.
+ReducingKernel reducing_kernel(int index, Pass pass, Dtype dtype);
+
 // index: in RowKernels.
 RowsKernel rows_kernel(int index, Pass pass, Dtype dtype);
 
@@ -20,5 +23,15 @@ RowsKernel rows_kernel(int index, Pass pass, Dtype dtype);
 // the arithmetic is the contiguous kernel's, bit for bit.
 void run_strided(Kernel kernel, Dtype dtype, int outputs, int inputs, char** data, const int64_t* strides,
                  int64_t size0, int64_t size1, const double* params);
+
+// Where the elements of a learned parameter begin, and what is summed for each of them.
+struct Reduced {
+  const char* parameter;
+  double* sums;
+};
+
+// As run_strided; the parameters are the last inputs, their strides 0 or from channel to channel.
+void run_reducing(ReducingKernel kernel, Dtype dtype, int outputs, int inputs, int parameters, char** data,
+                  const int64_t* strides, int64_t size0, int64_t size1, const double* params, const Reduced* reduced);
 
 }  // namespace act_ext::cpu

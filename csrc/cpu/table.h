@@ -14,6 +14,15 @@ using Kernel = void (*)(char* const* operands, int64_t n, const double* params);
 // Null where the op has no such pass.
 using Table = std::array<std::array<Kernel, kDtypes>, kPasses>;
 
+// A pass of an activation with learned parameters, on n contiguous elements: the last outputs, one for each parameter,
+// do not go to memory but, summed, to `sums`; or, where `terms` is given, as they are, in what they are computed in,
+// there.
+using ReducingKernel = void (*)(char* const* operands, int64_t n, const double* params, double* sums,
+                                char* const* terms);
+
+// Backward and double backward.
+using ReducingTable = std::array<std::array<ReducingKernel, kDtypes>, 2>;
+
 // The operands likewise, each `rows` rows of `length` elements; `steps` leads from element to element and `nexts` from
 // row to row, in bytes, for each operand. sign: of the argument.
 using RowsKernel = void (*)(char* const* operands, const int64_t* steps, const int64_t* nexts, int64_t length,

@@ -97,6 +97,12 @@ ACT_FN V horner_by_pairs(V x, V x2, double c0, double c1, C... rest) {
   return fma(horner_by_pairs(x, x2, rest...), x2, fma(V(c1), x, V(c0)));
 }
 
+// What a function of several results gives.
+template <class V, int kCount>
+struct Results {
+  V value[kCount];
+};
+
 // A value carried in two words, hi + lo, where one would lose what a later exponential magnifies.
 template <class V>
 struct Pair {

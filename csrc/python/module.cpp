@@ -175,9 +175,10 @@ py::dict describe(const Op& op) {
   spec["facts"] = describe(op.spec.facts);
   spec["saves"] = saves[static_cast<int>(op.spec.saves)];
   spec["backward_ops"] = passes;
-  const char* const kinds[] = {"pointwise", "gated_unit", "row_function"};
+  const char* const kinds[] = {"pointwise", "gated_unit", "row_function", "learned"};
   spec["kind"] = kinds[static_cast<int>(op.kind)];
   spec["arity"] = op.arity;
+  spec["learned"] = op.learned;
   return spec;
 }
 

@@ -9,6 +9,7 @@
 
 #include "elementwise.h"
 #include "gated_units.h"
+#include "learned.h"
 #include "node.h"
 #include "row_functions.h"
 
@@ -191,6 +192,8 @@ void register_autograd(const Op& op) {
       return with_signature(op, [&](auto... p) { register_kernels<decltype(p)...>(library, op); });
     case Kind::gated_unit:
       return register_unit_autograd(library, op);
+    case Kind::learned:
+      return register_learned_autograd(library, op);
     case Kind::row_function:
       return register_row_function_autograd(library, op);
   }

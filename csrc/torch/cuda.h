@@ -11,6 +11,11 @@ void run_cuda(const Call& call, Pass pass, Dtype dtype, Tensors outputs, Tensors
 // A pass of a row function along a dimension.
 void run_rows_on_cuda(const Call& call, Pass pass, Dtype dtype, int64_t dim, Tensors outputs, Tensors inputs);
 
+// A backward pass of an activation with learned parameters, which are the last inputs: fills the outputs and gives the
+// parameters' gradients, of these sizes.
+std::vector<at::Tensor> reduce_on_cuda(const Call& call, Pass pass, Dtype dtype, Tensors outputs, Tensors inputs,
+                                       const std::vector<int64_t>& sizes);
+
 ACT_EXT_API bool built_with_cuda();
 
 }  // namespace act_ext

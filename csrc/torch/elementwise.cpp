@@ -30,7 +30,7 @@ const char* const kUnitInputNames[3][5] = {
     {"gate", "up"}, {"grad_output", "gate", "up"}, {"grad_grad_gate", "grad_grad_up", "grad_output", "gate", "up"}};
 
 std::string argument_name(const Call& call, Pass pass, int index) {
-  if (call.op->arity == 2) return kUnitInputNames[static_cast<int>(pass)][index];
+  if (call.op->kind == Kind::gated_unit) return kUnitInputNames[static_cast<int>(pass)][index];
   const std::string name = kInputNames[static_cast<int>(pass)][index];
   return name == "input" && pass != Pass::forward && call.op->spec.saves == Saves::result ? "result" : name;
 }

@@ -1,8 +1,6 @@
 // The elementwise ops on tensors of a CPU or CUDA device: checks, outputs, and the walk over memory of any layout.
 #pragma once
 
-#include <initializer_list>
-
 #include "op.h"
 
 namespace at {
@@ -12,7 +10,7 @@ struct TensorIterator;
 namespace act_ext {
 
 // In the order of Pass.
-using Tensors = std::initializer_list<const at::Tensor*>;
+using Tensors = c10::ArrayRef<const at::Tensor*>;
 
 // All inputs as the last, which is what the op saved: same shape, dtype and device.
 Dtype check_inputs(const Call& call, Pass pass, Tensors inputs);

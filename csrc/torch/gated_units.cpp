@@ -262,7 +262,7 @@ void record(torch::Library& library, const Op& op) {
       const Differentiated what{checked(op, p...), Pass::forward};
       return recorded(
           keys, what, pushed_forward, [&] { return forward(what.call, gate, up); },
-          [&](K rest) { return next.redispatch(rest, gate, up, p...); }, gate, up);
+          [&](K rest) { return next.redispatch(rest, gate, up, p...); }, {&gate, &up});
     };
   });
   impl(dispatcher_name(op, Pass::backward), [&op](const c10::OperatorHandle& handle) {
@@ -270,17 +270,18 @@ void record(torch::Library& library, const Op& op) {
       const Differentiated what{checked(op, p...), Pass::backward};
       return recorded(
           keys, what, pushed_forward, [&] { return backward(what.call, g, gate, up); },
-          [&](K rest) { return next.redispatch(rest, g, gate, up, p...); }, g, gate, up);
+          [&](K rest) { return next.redispatch(rest, g, gate, up, p...); }, {&g, &gate, &up});
     };
   });
   impl(dispatcher_name(op, Pass::double_backward), [&op](const c10::OperatorHandle& handle) {
-    return [&op, next = handle.typed<Three(T, T, T, T, T, P...)>()](K keys, T h_gate, T h_up, T g, T gate, T up,
-                                                                    P... p) {
-      const Differentiated what{checked(op, p...), Pass::double_backward};
-      return recorded(
-          keys, what, pushed_forward, [&] { return double_backward(what.call, h_gate, h_up, g, gate, up); },
-          [&](K rest) { return next.redispatch(rest, h_gate, h_up, g, gate, up, p...); }, h_gate, h_up, g, gate, up);
-    };
+    return
+        [&op, next = handle.typed<Three(T, T, T, T, T, P...)>()](K keys, T h_gate, T h_up, T g, T gate, T up, P... p) {
+          const Differentiated what{checked(op, p...), Pass::double_backward};
+          return recorded(
+              keys, what, pushed_forward, [&] { return double_backward(what.call, h_gate, h_up, g, gate, up); },
+              [&](K rest) { return next.redispatch(rest, h_gate, h_up, g, gate, up, p...); },
+              {&h_gate, &h_up, &g, &gate, &up});
+        };
   });
   impl(packed_name(op, Pass::forward), [&op](const c10::OperatorHandle& handle) {
     return [&op, next = handle.typed<Tensor(T, int64_t, bool, bool, P...)>()](K keys, T input, int64_t dim, bool first,
@@ -288,7 +289,7 @@ void record(torch::Library& library, const Op& op) {
       const Differentiated what{checked(op, p...), Pass::forward, false, Packing{dim, first, interleaved}};
       return recorded(
           keys, what, pushed_forward, [&] { return packed_forward(what.call, *what.packing, input); },
-          [&](K rest) { return next.redispatch(rest, input, dim, first, interleaved, p...); }, input);
+          [&](K rest) { return next.redispatch(rest, input, dim, first, interleaved, p...); }, {&input});
     };
   });
   impl(packed_name(op, Pass::backward), [&op](const c10::OperatorHandle& handle) {
@@ -297,7 +298,7 @@ void record(torch::Library& library, const Op& op) {
       const Differentiated what{checked(op, p...), Pass::backward, false, Packing{dim, first, interleaved}};
       return recorded(
           keys, what, pushed_forward, [&] { return packed_backward(what.call, *what.packing, g, input); },
-          [&](K rest) { return next.redispatch(rest, g, input, dim, first, interleaved, p...); }, g, input);
+          [&](K rest) { return next.redispatch(rest, g, input, dim, first, interleaved, p...); }, {&g, &input});
     };
   });
   impl(packed_name(op, Pass::double_backward), [&op](const c10::OperatorHandle& handle) {
@@ -306,7 +307,7 @@ void record(torch::Library& library, const Op& op) {
       const Differentiated what{checked(op, p...), Pass::double_backward, false, Packing{dim, first, interleaved}};
       return recorded(
           keys, what, pushed_forward, [&] { return packed_double_backward(what.call, *what.packing, h, g, input); },
-          [&](K rest) { return next.redispatch(rest, h, g, input, dim, first, interleaved, p...); }, h, g, input);
+          [&](K rest) { return next.redispatch(rest, h, g, input, dim, first, interleaved, p...); }, {&h, &g, &input});
     };
   });
 }

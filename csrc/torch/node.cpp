@@ -9,6 +9,7 @@
 
 #include "elementwise.h"
 #include "gated_units.h"
+#include "learned.h"
 #include "row_functions.h"
 
 namespace act_ext {
@@ -57,6 +58,21 @@ variable_list pointwise_derivatives(const Differentiated& what, const Tensor& gr
 
 }  // namespace
 
+bool concern_the_kernel_alone(c10::ArrayRef<const Tensor*> tensors) {
+  if (at::GradMode::is_enabled() || at::hasCallbacks()) return false;
+  c10::DispatchKeySet given;
+  for (const Tensor* tensor : tensors) {
+    if (torch::autograd::isFwGradDefined(*tensor)) return false;
+    given = given | tensor->key_set();
+  }
+  // What a backward op has no kernel for, or one that does nothing here.
+  constexpr auto ignored = c10::autograd_dispatch_keyset_with_ADInplaceOrView | c10::autocast_dispatch_keyset |
+                           c10::DispatchKeySet(c10::DispatchKey::BackendSelect);
+  const auto keys = c10::impl::computeDispatchKeySet(given, c10::DispatchKeySet(c10::DispatchKeySet::FULL) - ignored);
+  const auto first = keys.highestPriorityTypeId();
+  return first == c10::DispatchKey::CPU || first == c10::DispatchKey::CUDA;
+}
+
 variable_list derivatives(const Differentiated& what, const variable_list& grads, const Saved& saved,
                           const Needed& needed) {
   switch (what.call.op->kind) {
@@ -64,6 +80,8 @@ variable_list derivatives(const Differentiated& what, const variable_list& grads
       return pointwise_derivatives(what, grads[0], saved, needed);
     case Kind::gated_unit:
       return unit_derivatives(what, grads, saved, needed);
+    case Kind::learned:
+      return learned_derivatives(what, grads, saved);
     case Kind::row_function:
       return row_function_derivatives(what, grads, saved, needed);
   }

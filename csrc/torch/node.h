@@ -37,7 +37,8 @@ inline NodePtr<torch::autograd::Node> owning(torch::autograd::Node* node) {
 }
 #endif
 
-// Where a gated unit finds its gate and the other half in one tensor; of a row function the dimension alone.
+// Where a gated unit finds its gate and the other half in one tensor; of row functions and channels the dimension
+// alone.
 struct Packing {
   int64_t dim = -1;
   bool gate_first = true, interleaved = false;
@@ -49,16 +50,20 @@ struct Differentiated {
   Pass pass;
   // For a forward pass: what its backward takes from the saved tensor.
   bool from_result = false;
-  // Of a gated unit on one tensor and of a row function.
+  // Of a gated unit on one tensor, of a row function and of learned parameters.
   std::optional<Packing> packing = std::nullopt;
 
   bool saves_output() const { return pass == Pass::forward && (from_result || call.op->spec.saves == Saves::result); }
 
-  int count_tensors() const { return count_inputs(pass, packing ? 1 : call.op->arity); }
+  // Double backward of learned parameters has no derivative and saves nothing.
+  int count_tensors() const {
+    if (call.op->kind == Kind::learned && is_second(pass)) return 0;
+    return count_inputs(pass, packing && call.op->kind == Kind::gated_unit ? 1 : call.op->arity);
+  }
 };
 
-using Saved = std::array<at::Tensor, kMaxInputs>;
-using Needed = std::array<bool, kMaxInputs>;
+using Saved = std::array<at::Tensor, kMaxSaved>;
+using Needed = std::array<bool, kMaxSaved>;
 
 // The derivatives with respect to each input of the pass, given those of its outputs. `saved` holds the inputs (for the
 // forward pass of a pointwise op, what the op saves); an undefined result stands for an input that needs no gradient.
@@ -67,18 +72,10 @@ torch::autograd::variable_list derivatives(const Differentiated& what, const tor
 
 // Whether nobody but the kernel wants to see a call: no gradient or tangent is recorded, and no mode, transform or
 // profiler looks on. The way through the dispatcher, which costs more than a small kernel, can then be saved.
+bool concern_the_kernel_alone(c10::ArrayRef<const at::Tensor*> tensors);
 template <class... T>
 bool concerns_the_kernel_alone(const T&... tensors) {
-  if (at::GradMode::is_enabled() || at::hasCallbacks() || (torch::autograd::isFwGradDefined(tensors) || ...)) {
-    return false;
-  }
-  // What a backward op has no kernel for, or one that does nothing here.
-  constexpr auto ignored = c10::autograd_dispatch_keyset_with_ADInplaceOrView | c10::autocast_dispatch_keyset |
-                           c10::DispatchKeySet(c10::DispatchKey::BackendSelect);
-  const auto keys = c10::impl::computeDispatchKeySet((tensors.key_set() | ...),
-                                                     c10::DispatchKeySet(c10::DispatchKeySet::FULL) - ignored);
-  const auto first = keys.highestPriorityTypeId();
-  return first == c10::DispatchKey::CPU || first == c10::DispatchKey::CUDA;
+  return concern_the_kernel_alone({&tensors...});
 }
 
 class ElementwiseNode : public torch::autograd::Node {
@@ -102,7 +99,7 @@ class ElementwiseNode : public torch::autograd::Node {
   Needed needed() const;
 
   Differentiated what_;
-  std::array<torch::autograd::SavedVariable, kMaxInputs> saved_;
+  std::array<torch::autograd::SavedVariable, kMaxSaved> saved_;
 };
 
 }  // namespace act_ext

@@ -13,23 +13,32 @@ inline bool any_defined(const torch::autograd::variable_list& tensors) {
 }
 
 inline torch::autograd::variable_list as_list(const at::Tensor& tensor) { return {tensor}; }
+inline torch::autograd::variable_list as_list(const torch::autograd::variable_list& tensors) { return tensors; }
 template <class... T>
 torch::autograd::variable_list as_list(const std::tuple<T...>& tensors) {
   return std::apply([](const auto&... each) { return torch::autograd::variable_list{each...}; }, tensors);
 }
 
+using Recorded = c10::ArrayRef<const at::Tensor*>;
+
 // direct() calls the kernel; redispatch(keys) goes on in the dispatcher. pushed_forward(what, inputs, their tangents,
 // outputs) gives the outputs' tangents; a tangent that is not there counts as zeros.
-template <class Push, class Direct, class Redispatch, class... T>
+template <class Push, class Direct, class Redispatch>
 auto recorded(c10::DispatchKeySet keys, const Differentiated& what, Push pushed_forward, Direct direct,
-              Redispatch redispatch, const T&... tensors) {
-  const bool has_tangent = (torch::autograd::isFwGradDefined(tensors) || ...);
+              Redispatch redispatch, Recorded tensors) {
+  bool requires_grad = false, has_tangent = false;
+  for (const at::Tensor* tensor : tensors) {
+    requires_grad = requires_grad || torch::autograd::compute_requires_grad(*tensor);
+    has_tangent = has_tangent || torch::autograd::isFwGradDefined(*tensor);
+  }
   NodePtr<ElementwiseNode> node;
-  if (torch::autograd::compute_requires_grad(tensors...)) {
+  if (requires_grad) {
     node = make_node<ElementwiseNode>(what);
-    node->set_next_edges(torch::autograd::collect_next_edges(tensors...));
     int i = 0;
-    if (!what.saves_output()) (node->save(i++, tensors, /*is_output=*/false), ...);
+    for (const at::Tensor* tensor : tensors) {
+      node->add_next_edge(torch::autograd::impl::gradient_edge(*tensor));
+      if (!what.saves_output() && i < what.count_tensors()) node->save(i++, *tensor, /*is_output=*/false);
+    }
   }
   auto out = [&] {
     keys = keys & c10::after_autograd_keyset;
@@ -43,8 +52,13 @@ auto recorded(c10::DispatchKeySet keys, const Differentiated& what, Push pushed_
     for (const at::Tensor& output : outputs) torch::autograd::set_history(output, node);
   }
   if (has_tangent) {
-    const Saved primals = {tensors._fw_primal(0)...};
-    const auto tangents = pushed_forward(what, primals, {tensors._fw_grad(0)...}, outputs);
+    Saved primals;
+    torch::autograd::variable_list tangents;
+    for (const at::Tensor* tensor : tensors) {
+      if (tangents.size() < primals.size()) primals[tangents.size()] = tensor->_fw_primal(0);
+      tangents.push_back(tensor->_fw_grad(0));
+    }
+    tangents = pushed_forward(what, primals, tangents, outputs);
     for (size_t i = 0; i < outputs.size(); ++i) {
       outputs[i]._set_fw_grad(tangents[i], /*level=*/0, /*is_inplace_op=*/false);
     }

@@ -25,15 +25,15 @@ using Two = std::tuple<Tensor, Tensor>;
 
 // Operands of one shape as rows: the strides along the rows' dimension, and the operands without it.
 void run_on_cpu(const Call& call, Pass pass, Dtype dtype, int64_t dim, Tensors outputs, Tensors inputs) {
-  const cpu::RowsKernel kernel = cpu::rows_kernel(call.op->row_kernel, pass, dtype);
+  const cpu::RowsKernel kernel = cpu::rows_kernel(call.op->kernel, pass, dtype);
   const Tensor& first = **outputs.begin();
   const int64_t length = first.dim() == 0 ? 1 : first.size(dim), rows = first.numel() / length;
   const int64_t size = first.element_size();
   const int64_t grain = std::max<int64_t>(1, 8192 / length);
   int64_t steps[kMaxOperands], nexts[kMaxOperands];
 
-  std::vector<const Tensor*> operands(outputs);
-  operands.insert(operands.end(), inputs);
+  std::vector<const Tensor*> operands = outputs.vec();
+  operands.insert(operands.end(), inputs.begin(), inputs.end());
   const int count = static_cast<int>(operands.size());
   const bool contiguous =
       std::all_of(operands.begin(), operands.end(), [](const Tensor* t) { return t->is_contiguous(); });
@@ -190,7 +190,7 @@ void register_row_function_autograd(torch::Library& library, const Op& op) {
       const auto what = call_of(op, Pass::forward, dim);
       return recorded(
           keys, what, pushed_forward, [&] { return forward(what.call, dim, input); },
-          [&](DispatchKeySet rest) { return next.redispatch(rest, input, dim); }, input);
+          [&](DispatchKeySet rest) { return next.redispatch(rest, input, dim); }, {&input});
     };
   });
   impl(Pass::backward, [&op](const c10::OperatorHandle& handle) {
@@ -198,7 +198,7 @@ void register_row_function_autograd(torch::Library& library, const Op& op) {
       const auto what = call_of(op, Pass::backward, dim);
       return recorded(
           keys, what, pushed_forward, [&] { return backward(what.call, dim, g, result); },
-          [&](DispatchKeySet rest) { return next.redispatch(rest, g, result, dim); }, g, result);
+          [&](DispatchKeySet rest) { return next.redispatch(rest, g, result, dim); }, {&g, &result});
     };
   });
   impl(Pass::double_backward, [&op](const c10::OperatorHandle& handle) {
@@ -206,7 +206,7 @@ void register_row_function_autograd(torch::Library& library, const Op& op) {
       const auto what = call_of(op, Pass::double_backward, dim);
       return recorded(
           keys, what, pushed_forward, [&] { return double_backward(what.call, dim, h, g, result); },
-          [&](DispatchKeySet rest) { return next.redispatch(rest, h, g, result, dim); }, h, g, result);
+          [&](DispatchKeySet rest) { return next.redispatch(rest, h, g, result, dim); }, {&h, &g, &result});
     };
   });
 }

@@ -1,0 +1,146 @@
+// Activations with learned parameters: tensors of one element, or of one for each channel.
+//
+// `learned` names them, in the order in which the struct declares them, before the constants of `params`.
+// derivatives(x) gives the derivatives by x and by each of them.
+#pragma once
+
+#include "exponential.h"
+#include "gated.h"
+#include "rectifiers.h"
+
+namespace act_ext {
+
+// An infinity as a number whose products with what is 0 there stay 0.
+template <class V>
+ACT_FN V finite(V x) {
+  constexpr double bound = is_single<V> ? 1e18 : 1e150;
+  return clamp(x, V(-bound), V(bound));
+}
+
+template <class V>
+struct Prelu {
+  static constexpr const char* learned = "weight";
+  static constexpr Spec spec{.name = "prelu",
+                             .params = "",
+                             .formula = "where(x > 0, x, weight * x)",
+                             .paper = "arXiv:1502.01852",
+                             .gates = true};
+  V weight;
+  ACT_FN V forward(V x) const { return select(x > V(0), x, weight * x); }
+  ACT_FN Results<V, 2> derivatives(V x) const { return {select(x > V(0), V(1), weight), select(x > V(0), V(0), x)}; }
+};
+
+template <class V>
+struct LearnedSwish {
+  static constexpr const char* learned = "beta";
+  static constexpr Spec spec{.name = "learned_swish",
+                             .params = "",
+                             .formula = "x * sigmoid(beta * x)",
+                             .paper = "arXiv:1710.05941",
+                             .heavy = true};
+  V beta;
+  ACT_FN V forward(V x) const { return Swish<V>{beta}.forward(x); }
+  ACT_FN Results<V, 2> derivatives(V x) const {
+    const V u = finite(x);
+    return {Swish<V>{beta}.slope(x), u * sigmoid_slope(beta * u) * u};
+  }
+};
+
+template <class V>
+struct Pelu {
+  static constexpr const char* learned = "a, b";
+  static constexpr Spec spec{.name = "pelu",
+                             .params = "",
+                             .formula = "where(x > 0, a / b * x, a * expm1(clamp(x, max=0) / b))",
+                             .paper = "arXiv:1605.09332",
+                             .heavy = true};
+  V a, b;
+  ACT_FN V forward(V x) const { return select(x > V(0), a / b * x, a * expm1(at_most(x, V(0)) / b)); }
+  ACT_FN Results<V, 3> derivatives(V x) const {
+    const V ratio = a / b, z = x / b, below = clamp(z, V(-exp_limit<V>), V(0));
+    const V e = scaled_exp(V(1), below);
+    return {select(x > V(0), ratio, ratio * e), select(x > V(0), z, expm1(below)),
+            -ratio * select(x > V(0), z, below * e)};
+  }
+};
+
+template <class V>
+struct AconC {
+  static constexpr const char* learned = "p1, p2, beta";
+  static constexpr Spec spec{.name = "acon_c",
+                             .params = "",
+                             .formula = "(p1 - p2) * x * sigmoid(beta * (p1 - p2) * x) + p2 * x",
+                             .paper = "arXiv:2009.04759",
+                             .heavy = true};
+  V p1, p2, beta;
+  ACT_FN V forward(V x) const {
+    const V d = p1 - p2;
+    return fma(d, Swish<V>{beta * d}.forward(x), p2 * x);
+  }
+  ACT_FN Results<V, 4> derivatives(V x) const {
+    const V d = p1 - p2, u = finite(d * x), z = beta * u;
+    const V slope = Silu<V>{}.slope(z);
+    return {fma(d, slope, p2), x * slope, x * (V(1) - slope), u * sigmoid_slope(z) * u};
+  }
+};
+
+template <class V>
+struct Xielu {
+  static constexpr const char* learned = "alpha_p, alpha_n";
+  static constexpr Spec spec{
+      .name = "xielu",
+      .params = "float beta=0.5, float eps=-1e-06",
+      .formula = "where(x > 0, alpha_p * x * x, (expm1(clamp(x, max=eps)) - x) * alpha_n) + beta * x",
+      .paper = "arXiv:2411.13010",
+      .heavy = true};
+  V alpha_p, alpha_n;
+  V beta, eps;
+  ACT_FN V forward(V x) const {
+    // The linear terms stand together where they may be infinite.
+    const V below = fma(alpha_n, expm1(at_most(x, eps)), (beta - alpha_n) * x);
+    const V near = fma(alpha_n, expm1(at_most(x, eps)) - x, beta * x);
+    return select(x > V(0), x * fma(alpha_p, x, beta), select(x < V(-1), below, near));
+  }
+  ACT_FN Results<V, 3> derivatives(V x) const {
+    const V e = select(x < eps, scaled_exp(V(1), at_most(x, V(0))), V(0));
+    return {select(x > V(0), fma(V(2) * alpha_p, x, beta), fma(alpha_n, e - V(1), beta)), select(x > V(0), x * x, V(0)),
+            select(x > V(0), V(0), expm1(at_most(x, eps)) - x)};
+  }
+};
+
+template <class V>
+struct StarRelu {
+  static constexpr const char* learned = "scale, bias";
+  static constexpr Spec spec{
+      .name = "star_relu", .params = "", .formula = "scale * clamp(x, min=0)**2 + bias", .paper = "arXiv:2210.13452"};
+  V scale, bias;
+  ACT_FN V forward(V x) const {
+    const V r = at_least(x, V(0));
+    return fma(scale * r, r, bias);
+  }
+  ACT_FN Results<V, 3> derivatives(V x) const {
+    const V r = at_least(x, V(0));
+    return {V(2) * scale * r, r * r, V(1)};
+  }
+};
+
+template <class V>
+struct Dyt {
+  static constexpr const char* learned = "alpha, weight, bias";
+  static constexpr Spec spec{.name = "dyt",
+                             .params = "",
+                             .formula = "weight * tanh(alpha * x) + bias",
+                             .paper = "arXiv:2503.10622",
+                             .heavy = true};
+  V alpha, weight, bias;
+  ACT_FN V forward(V x) const { return fma(weight, tanh(alpha * x), bias); }
+  ACT_FN Results<V, 4> derivatives(V x) const {
+    const V z = alpha * x;
+    const auto [magnitude, slope] = tanh_and_slope(abs(z));
+    return {weight * alpha * slope, weight * (finite(x) * slope), copysign(magnitude, z), V(1)};
+  }
+};
+
+using LearnedActivations = List<Prelu, LearnedSwish, Pelu, AconC, Xielu, StarRelu, Dyt>;
+
+}  // namespace act_ext

@@ -1,0 +1,120 @@
+// The loop over contiguous memory for passes that sum some of their results, for every op and dtype. It knows no op.
+#pragma once
+
+#include "loop.h"
+#include "sum.h"
+
+namespace act_ext::CPU_CAPABILITY {
+
+// `width` results of a vector, in the order of the elements.
+template <class S, class V>
+ACT_FN void store_in_order(V v, Wide<S>* to) {
+  using T = Wide<S>;
+  constexpr int64_t size = Memory<S>::size;
+  if constexpr (!kNeighbours<S>) {
+    Memory<T>::store(v, to);
+  } else {
+    T halves[size];
+    Memory<T>::store(v, halves);
+    for (int64_t i = 0; i < size / 2; ++i) {
+      to[2 * i] = halves[i];
+      to[2 * i + 1] = halves[size / 2 + i];
+    }
+  }
+}
+
+template <class F, class S, std::size_t... I>
+__attribute__((noinline, noclone)) void run_reducing(const F& f, std::index_sequence<I...>, S* const* out,
+                                                     const S* const* in, int64_t n, double* sums,
+                                                     Wide<S>* const* terms) {
+  using V = typename Memory<S>::V;
+  constexpr int kept = F::outputs - F::parameters;
+  const F local = f;
+  Group<S> total[F::parameters];
+  for (int64_t begin = 0; begin < n; begin += kLanes<S>) {
+    for (int v = 0; v < Group<S>::size; ++v) {
+      const int64_t i = begin + v * Memory<S>::size;
+      const Results<V, F::outputs> all = local(Memory<S>::load(in[I] + i)...);
+      for (int k = 0; k < kept; ++k) Memory<S>::store(all.value[k], out[k] + i);
+      for (int p = 0; p < F::parameters; ++p) {
+        if (terms == nullptr) {
+          total[p].part[v] = total[p].part[v] + all.value[kept + p];
+        } else {
+          store_in_order<S>(all.value[kept + p], terms[p] + i);
+        }
+      }
+    }
+  }
+  for (int p = 0; terms == nullptr && p < F::parameters; ++p) sums[p] = total[p].combined(Add());
+}
+
+// In blocks, so that a sum in the computing format stays short.
+template <template <class> class Op, Pass pass, class S>
+void reducing_kernel(char* const* operands, int64_t n, const double* params, double* sums, char* const* terms) {
+  using T = Wide<S>;
+  using F = Step<Op, pass, typename Memory<S>::V>;
+  constexpr int kept = F::outputs - F::parameters;
+  const F f(params);
+  S* out[kept];
+  const S* in[F::inputs];
+  T* to[F::parameters];
+  for (int k = 0; k < kept; ++k) out[k] = reinterpret_cast<S*>(operands[k]);
+  for (int k = 0; k < F::inputs; ++k) in[k] = reinterpret_cast<const S*>(operands[kept + k]);
+  for (int p = 0; terms != nullptr && p < F::parameters; ++p) to[p] = reinterpret_cast<T*>(terms[p]);
+  for (int p = 0; terms == nullptr && p < F::parameters; ++p) sums[p] = 0;
+
+  const int64_t whole = n - n % kLanes<S>;
+  for (int64_t begin = 0; begin < n; begin += kBlock<S>) {
+    double block[F::parameters];
+    const int64_t end = std::min(begin + kBlock<S>, whole);
+    if (end > begin) {
+      run_reducing(f, input_indices<F>, out, in, end - begin, block, terms == nullptr ? nullptr : to);
+      for (int p = 0; terms == nullptr && p < F::parameters; ++p) sums[p] += block[p];
+    }
+    const int64_t done = std::max<int64_t>(end - begin, 0);
+    for (int k = 0; k < kept; ++k) out[k] += done;
+    for (int k = 0; k < F::inputs; ++k) in[k] += done;
+    for (int p = 0; terms != nullptr && p < F::parameters; ++p) to[p] += done;
+  }
+  const int64_t tail = n - whole;
+  if (tail == 0) return;
+  S filled[F::inputs][kLanes<S>] = {}, results[kept][kLanes<S>];
+  T last[F::parameters][kLanes<S>];
+  const S* from[F::inputs];
+  S* into[kept];
+  T* tail_terms[F::parameters];
+  for (int k = 0; k < F::inputs; ++k) {
+    std::memcpy(filled[k], in[k], tail * sizeof(S));
+    from[k] = filled[k];
+  }
+  for (int k = 0; k < kept; ++k) into[k] = results[k];
+  for (int p = 0; p < F::parameters; ++p) tail_terms[p] = last[p];
+  run_reducing(f, input_indices<F>, into, from, kLanes<S>, sums, tail_terms);
+  for (int k = 0; k < kept; ++k) std::memcpy(out[k], results[k], tail * sizeof(S));
+  for (int p = 0; p < F::parameters; ++p) {
+    if (terms != nullptr) {
+      std::memcpy(to[p], last[p], tail * sizeof(T));
+    } else {
+      for (int64_t i = 0; i < tail; ++i) sums[p] += last[p][i];
+    }
+  }
+}
+
+template <template <class> class Op, Pass pass>
+constexpr std::array<cpu::ReducingKernel, kDtypes> reducing_by_dtype() {
+  return {reducing_kernel<Op, pass, float>, reducing_kernel<Op, pass, double>, reducing_kernel<Op, pass, c10::BFloat16>,
+          reducing_kernel<Op, pass, c10::Half>};
+}
+
+template <template <class> class... Ops>
+constexpr std::array<cpu::ReducingTable, sizeof...(Ops)> reducing_tables_of(List<Ops...>) {
+  return {
+      cpu::ReducingTable{reducing_by_dtype<Ops, Pass::backward>(), reducing_by_dtype<Ops, Pass::double_backward>()}...};
+}
+
+template <template <class> class... Ops>
+constexpr std::array<cpu::Table, sizeof...(Ops)> forward_tables(List<Ops...>) {
+  return {cpu::Table{by_dtype<Ops, Pass::forward>()}...};
+}
+
+}  // namespace act_ext::CPU_CAPABILITY

@@ -1,0 +1,320 @@
+#include "learned.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/TensorIterator.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/WrapDimUtils.h>
+#include <ATen/core/boxing/BoxedKernel.h>
+#include <ATen/ops/add.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros_like.h>
+
+#include "../cpu/dispatch.h"
+#include "cuda.h"
+#include "elementwise.h"
+#include "record.h"
+
+namespace act_ext {
+namespace {
+
+using at::Tensor;
+using c10::DispatchKeySet;
+using torch::autograd::variable_list;
+using torch::jit::Stack;
+
+// One call, whose number of tensors depends on the op: the kernels are boxed.
+struct LearnedCall {
+  Call call;
+  Pass pass;
+  int64_t dim;
+  variable_list tensors;  // in the order of Pass
+
+  int arity() const { return call.op->arity; }
+  int parameters() const { return arity() - 1; }
+  // The input, which the parameters follow.
+  int input() const { return static_cast<int>(tensors.size()) - arity(); }
+};
+
+// Taken off the stack.
+LearnedCall unboxed(const Op& op, Pass pass, Stack& stack) {
+  const size_t count = count_inputs(pass, op.arity);
+  const auto arguments = torch::jit::last(stack, count + 1 + op.num_params);
+  LearnedCall given{{&op}, pass, arguments[count].toInt(), {}};
+  for (size_t i = 0; i < count; ++i) given.tensors.push_back(arguments[i].toTensor());
+  for (int p = 0; p < op.num_params; ++p) given.call.params[p] = canonical(arguments[count + 1 + p].toDouble());
+  torch::jit::drop(stack, arguments.size());
+  return given;
+}
+Stack boxed(const LearnedCall& given) {
+  Stack stack(given.tensors.begin(), given.tensors.end());
+  stack.emplace_back(given.dim);
+  for (int p = 0; p < given.call.op->num_params; ++p) stack.emplace_back(given.call.params[p]);
+  return stack;
+}
+variable_list results_of(Stack& stack) {
+  variable_list results;
+  for (c10::IValue& value : stack) results.push_back(std::move(value).toTensor());
+  return results;
+}
+
+std::string parameter_name(const Op& op, int index) {
+  std::string_view names = op.learned;
+  for (; index > 0; --index) names.remove_prefix(names.find(", ") + 2);
+  return std::string(names.substr(0, names.find(", ")));
+}
+
+// The dimension of the channels, or -1 where the input has none: torch takes the second one, where there is one.
+int64_t channel_dim(const LearnedCall& given) {
+  const Tensor& input = given.tensors[given.input()];
+  if (input.dim() == 0 || (input.dim() == 1 && given.dim == 1)) return -1;
+  return at::maybe_wrap_dim(given.dim, input.dim());
+}
+
+// Checks the call and brings its parameters, and what belongs to them, to the input's shape, contiguous below that.
+Dtype prepare(LearnedCall& given) {
+  const Op& op = *given.call.op;
+  const std::string name = dispatcher_name(op, given.pass);
+  const int input = given.input();
+  const Tensor& x = given.tensors[input];
+  const Dtype dtype = [&] {
+    const auto& t = given.tensors;
+    if (given.pass == Pass::forward) return check_inputs(given.call, given.pass, {&x});
+    if (given.pass == Pass::backward) return check_inputs(given.call, given.pass, {&t[0], &x});
+    return check_inputs(given.call, given.pass, {&t[0], &t[input - 1], &x});
+  }();
+  const int64_t dim = channel_dim(given), channels = dim < 0 ? 1 : x.size(dim);
+  for (int p = 1; p <= given.parameters(); ++p) {
+    const Tensor parameter = given.tensors[input + p];
+    const std::string what = name + ": " + parameter_name(op, p - 1);
+    TORCH_CHECK(parameter.scalar_type() == x.scalar_type(), what, " must have the dtype of input (", x.scalar_type(),
+                "), got ", parameter.scalar_type());
+    TORCH_CHECK(parameter.device() == x.device(), what, " must be on the device of input (", x.device(), "), got ",
+                parameter.device());
+    TORCH_CHECK(parameter.dim() <= 1 && (parameter.numel() == 1 || parameter.numel() == channels), what,
+                " must have one element or one for each of the ", channels, " channels in dimension ", given.dim,
+                ", got shape ", parameter.sizes());
+    const auto expanded = [&](const Tensor& tensor) {
+      std::vector<int64_t> shape(x.dim(), 1);
+      if (tensor.numel() != 1) shape[dim] = channels;
+      return tensor.contiguous().view(shape).expand(x.sizes());
+    };
+    given.tensors[input + p] = expanded(parameter);
+    if (given.pass != Pass::double_backward) continue;
+    TORCH_CHECK(given.tensors[p].sizes().equals(parameter.sizes()), name, ": grad_grad_", parameter_name(op, p - 1),
+                " must have the shape of ", parameter_name(op, p - 1), " (", parameter.sizes(), "), got ",
+                given.tensors[p].sizes());
+    given.tensors[p] = expanded(given.tensors[p]);
+  }
+  return dtype;
+}
+
+std::vector<const Tensor*> pointers(const variable_list& tensors) {
+  std::vector<const Tensor*> list;
+  for (const Tensor& tensor : tensors) list.push_back(&tensor);
+  return list;
+}
+
+// Fills the elementwise outputs and gives, for each parameter, its gradient. The elements go in portions that depend on
+// shapes alone, whose sums are added in order: the same bits for any number of threads.
+variable_list reduce_on_cpu(const LearnedCall& given, Dtype dtype, const variable_list& outputs,
+                            const std::vector<int64_t>& sizes) {
+  const int parameters = given.parameters(), kept = static_cast<int>(outputs.size());
+  const int inputs = static_cast<int>(given.tensors.size());
+  const auto kernel = cpu::reducing_kernel(given.call.op->kernel, given.pass, dtype);
+  const at::TensorIterator iterator = walk(pointers(outputs), pointers(given.tensors));
+  int64_t sums_in_all = 0, channels = 1;
+  for (const int64_t size : sizes) {
+    sums_in_all += size;
+    channels = std::max(channels, size);
+  }
+  // The sums of all portions stay well below the size of the input.
+  const int64_t numel = iterator.numel(), portion = std::max<int64_t>(65536, 64 * channels);
+  const int64_t portions = (numel + portion - 1) / portion;
+  std::vector<double> sums(portions * sums_in_all);
+  at::parallel_for(0, portions, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t k = begin; k < end; ++k) {
+      cpu::Reduced reduced[kMaxArity];
+      double* next = sums.data() + k * sums_in_all;
+      for (int p = 0; p < parameters; ++p) {
+        const Tensor& parameter = given.tensors[inputs - parameters + p];
+        reduced[p] = {static_cast<const char*>(parameter.const_data_ptr()), next};
+        next += sizes[p];
+      }
+      iterator.serial_for_each(
+          [&](char** data, const int64_t* strides, int64_t size0, int64_t size1) {
+            cpu::run_reducing(kernel, dtype, kept, inputs, parameters, data, strides, size0, size1,
+                              given.call.params.data(), reduced);
+          },
+          {k * portion, std::min((k + 1) * portion, numel)});
+    }
+  });
+  variable_list gradients;
+  int64_t first = 0;
+  for (const int64_t size : sizes) {
+    Tensor total = at::empty({size}, at::kDouble);
+    double* const to = total.mutable_data_ptr<double>();
+    for (int64_t i = 0; i < size; ++i) {
+      to[i] = 0;
+      for (int64_t k = 0; k < portions; ++k) to[i] += sums[k * sums_in_all + first + i];
+    }
+    first += size;
+    gradients.push_back(total.to(outputs[0].scalar_type()));
+  }
+  return gradients;
+}
+
+variable_list compute(LearnedCall given) {
+  const int input = given.input();
+  std::vector<std::vector<int64_t>> shapes;
+  std::vector<int64_t> sizes;
+  for (int p = 1; p <= given.parameters(); ++p) {
+    shapes.push_back(given.tensors[input + p].sizes().vec());
+    sizes.push_back(given.tensors[input + p].numel());
+  }
+  const Dtype dtype = prepare(given);
+  const Tensor& x = given.tensors[input];
+  if (given.pass == Pass::forward) {
+    Tensor out = empty_output(x);
+    run(given.call, given.pass, dtype, {&out}, pointers(given.tensors));
+    return {out};
+  }
+  variable_list results = {empty_output(x)};
+  if (given.pass == Pass::double_backward) results.insert(results.begin(), empty_output(given.tensors[input - 1]));
+  const variable_list gradients =
+      x.is_cpu() ? reduce_on_cpu(given, dtype, results, sizes)
+                 : reduce_on_cuda(given.call, given.pass, dtype, pointers(results), pointers(given.tensors), sizes);
+  for (size_t p = 0; p < gradients.size(); ++p) results.push_back(gradients[p].view(shapes[p]));
+  return results;
+}
+
+// Through the dispatcher, where the call concerns anyone else.
+variable_list dispatched(const LearnedCall& given) {
+  if (concern_the_kernel_alone(pointers(given.tensors))) return compute(given);
+  Stack stack = boxed(given);
+  find_in_dispatcher(dispatcher_name(*given.call.op, given.pass)).callBoxed(&stack);
+  return results_of(stack);
+}
+
+// Double backward for the gradients h of the backward pass's results, or their tangents; g and what it belongs to.
+variable_list double_backward(const Differentiated& what, variable_list h, const Tensor& g,
+                              const variable_list& saved) {
+  for (size_t i = 0; i < h.size(); ++i) {
+    if (!h[i].defined()) h[i] = at::zeros_like(saved[i]);
+  }
+  h.push_back(g);
+  h.insert(h.end(), saved.begin(), saved.end());
+  return dispatched({what.call, Pass::double_backward, what.packing->dim, std::move(h)});
+}
+
+variable_list pushed_forward(const Differentiated& what, const Saved& inputs, const variable_list& tangents,
+                             const variable_list&) {
+  const int arity = what.call.op->arity;
+  if (what.pass == Pass::forward) {
+    const variable_list saved(inputs.begin(), inputs.begin() + arity);
+    return {double_backward(what, tangents, at::zeros_like(saved[0]), saved)[0]};
+  }
+  TORCH_CHECK_NOT_IMPLEMENTED(what.pass == Pass::backward, what.call.op->spec.name,
+                              ": the third derivative is not implemented");
+  const variable_list saved(inputs.begin() + 1, inputs.begin() + 1 + arity), rest(tangents.begin() + 1, tangents.end());
+  variable_list results(arity);
+  if (tangents[0].defined()) {
+    variable_list tensors = {tangents[0]};
+    tensors.insert(tensors.end(), saved.begin(), saved.end());
+    results = dispatched({what.call, Pass::backward, what.packing->dim, std::move(tensors)});
+  }
+  if (any_defined(rest)) {
+    const auto second = double_backward(what, rest, inputs[0], saved);
+    for (int i = 0; i < arity; ++i) results[i] = results[i].defined() ? results[i] + second[i + 1] : second[i + 1];
+  }
+  return results;
+}
+
+// The kernels of the dispatcher.
+struct Kernel : c10::OperatorKernel {
+  const Op& op;
+  Pass pass;
+  Kernel(const Op& which, Pass of) : op(which), pass(of) {}
+};
+
+struct DeviceKernel : Kernel {
+  using Kernel::Kernel;
+  void operator()(const c10::OperatorHandle&, DispatchKeySet, Stack* stack) const {
+    for (Tensor& result : compute(unboxed(op, pass, *stack))) stack->emplace_back(std::move(result));
+  }
+};
+
+struct AutogradKernel : Kernel {
+  using Kernel::Kernel;
+  void operator()(const c10::OperatorHandle& handle, DispatchKeySet keys, Stack* stack) const {
+    const LearnedCall given = unboxed(op, pass, *stack);
+    const Differentiated what{given.call, pass, false, Packing{.dim = given.dim}};
+    const auto redispatch = [&](DispatchKeySet rest) {
+      Stack arguments = boxed(given);
+      handle.redispatchBoxed(rest, &arguments);
+      return results_of(arguments);
+    };
+    for (Tensor& result :
+         recorded(keys, what, pushed_forward, [&] { return compute(given); }, redispatch, pointers(given.tensors))) {
+      stack->emplace_back(std::move(result));
+    }
+  }
+};
+
+template <class K>
+void implement(torch::Library& library, const Op& op) {
+  for (const Pass pass : {Pass::forward, Pass::backward, Pass::double_backward}) {
+    library.impl(
+        dispatcher_name(op, pass).c_str(),
+        torch::CppFunction::makeFromBoxedKernel(c10::BoxedKernel::makeFromFunctor(std::make_unique<K>(op, pass))));
+  }
+}
+
+void define(torch::Library& library, const Op& op) {
+  std::string parameters, h = "Tensor grad_grad_input", one = "Tensor";
+  for (int p = 0; p + 1 < op.arity; ++p) {
+    parameters += ", Tensor " + parameter_name(op, p);
+    h += ", Tensor grad_grad_" + parameter_name(op, p);
+    one += ", Tensor";
+  }
+  const std::string constants = std::string(*op.spec.params == '\0' ? "" : ", ") + op.spec.params;
+  const std::string saved = "Tensor input" + parameters + ", int dim=1" + constants + ") -> ";
+  const std::vector<at::Tag> tags = {at::Tag::pt2_compliant_tag};
+  const auto def = [&](Pass pass, const std::string& rest) {
+    library.def(torch::schema((dispatcher_name(op, pass) + "(" + rest).c_str()), tags);
+  };
+  def(Pass::forward, saved + "Tensor");
+  def(Pass::backward, "Tensor grad_output, " + saved + "(" + one + ")");
+  def(Pass::double_backward, h + ", Tensor grad_output, " + saved + "(Tensor, " + one + ")");
+}
+
+}  // namespace
+
+variable_list learned_derivatives(const Differentiated& what, const variable_list& grads, const Saved& saved) {
+  const int arity = what.call.op->arity;
+  if (!any_defined(grads)) return variable_list(what.count_tensors());
+  if (what.pass == Pass::forward) {
+    variable_list tensors = {grads[0]};
+    tensors.insert(tensors.end(), saved.begin(), saved.begin() + arity);
+    return dispatched({what.call, Pass::backward, what.packing->dim, std::move(tensors)});
+  }
+  TORCH_CHECK_NOT_IMPLEMENTED(what.pass == Pass::backward, what.call.op->spec.name,
+                              ": the third derivative is not implemented");
+  return double_backward(what, grads, saved[0], {saved.begin() + 1, saved.begin() + 1 + arity});
+}
+
+void register_learned_autograd(torch::Library& library, const Op& op) { implement<AutogradKernel>(library, op); }
+
+#define ACT_EXT_FOR_EVERY_LEARNED(function)              \
+  for (const Op& op : all_ops()) {                       \
+    if (op.kind == Kind::learned) function(library, op); \
+  }
+TORCH_LIBRARY_FRAGMENT(act_ext, library) {
+  library.set_python_module("act_ext._register");
+  ACT_EXT_FOR_EVERY_LEARNED(define)
+}
+TORCH_LIBRARY_IMPL(act_ext, CPU, library){
+    ACT_EXT_FOR_EVERY_LEARNED(implement<DeviceKernel>)} TORCH_LIBRARY_IMPL(act_ext, CUDA, library) {
+  ACT_EXT_FOR_EVERY_LEARNED(implement<DeviceKernel>)
+}
+
+}  // namespace act_ext
