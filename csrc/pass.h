@@ -194,4 +194,21 @@ struct Step<Op, pass, V, Kind::learned> {
   }
 };
 
+// Forward where each parameter is one number: the numbers follow each other, and the constants them.
+template <template <class> class Op, class V>
+struct NumbersStep {
+  static constexpr int inputs = 1, outputs = 1;
+  static constexpr bool heavy = Op<V>::spec.heavy;
+
+  Op<V> op;
+
+  ACT_FN explicit NumbersStep(const double* numbers)
+      : NumbersStep(numbers, std::make_index_sequence<arity<Op> - 1 + count_params(Op<V>::spec.params)>()) {}
+  ACT_FN V operator()(V x) const { return op.forward(x); }
+
+ private:
+  template <std::size_t... I>
+  ACT_FN NumbersStep(const double* numbers, std::index_sequence<I...>) : op{V(numbers[I])...} {}
+};
+
 }  // namespace act_ext

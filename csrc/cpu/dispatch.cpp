@@ -11,16 +11,17 @@
 
 // The tables of each instruction set, defined by the family files compiled for it.
 #define ACT_EXT_DECLARE(Family, name) extern const std::array<cpu::Table, Family::size> name##_tables;
-#define ACT_EXT_CAPABILITY(NAME)                                                         \
-  namespace act_ext::NAME {                                                              \
-  ACT_EXT_FAMILIES(ACT_EXT_DECLARE)                                                      \
-  extern const std::array<cpu::RowsTable, RowKernels::size> row_tables;                  \
-  extern const std::array<cpu::ReducingTable, LearnedActivations::size> reducing_tables; \
-  static std::vector<cpu::Table> tables() {                                              \
-    std::vector<cpu::Table> list;                                                        \
-    ACT_EXT_FAMILIES(ACT_EXT_APPEND)                                                     \
-    return list;                                                                         \
-  }                                                                                      \
+#define ACT_EXT_CAPABILITY(NAME)                                                                      \
+  namespace act_ext::NAME {                                                                           \
+  ACT_EXT_FAMILIES(ACT_EXT_DECLARE)                                                                   \
+  extern const std::array<cpu::RowsTable, RowKernels::size> row_tables;                               \
+  extern const std::array<cpu::ReducingTable, LearnedActivations::size> reducing_tables;              \
+  extern const std::array<std::array<cpu::Kernel, kDtypes>, LearnedActivations::size> numbers_tables; \
+  static std::vector<cpu::Table> tables() {                                                           \
+    std::vector<cpu::Table> list;                                                                     \
+    ACT_EXT_FAMILIES(ACT_EXT_APPEND)                                                                  \
+    return list;                                                                                      \
+  }                                                                                                   \
   }
 #define ACT_EXT_APPEND(Family, name) list.insert(list.end(), name##_tables.begin(), name##_tables.end());
 
@@ -39,6 +40,7 @@ struct Capability {
   std::vector<Table> (*tables)();
   const std::array<RowsTable, RowKernels::size>& row_tables;
   const std::array<ReducingTable, LearnedActivations::size>& reducing_tables;
+  const std::array<std::array<Kernel, kDtypes>, LearnedActivations::size>& numbers_tables;
 };
 
 // Best first.
@@ -49,10 +51,12 @@ std::vector<Capability> capabilities() {
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  list.push_back({"avx512", avx512, AVX512::tables, AVX512::row_tables, AVX512::reducing_tables});
-  list.push_back({"avx2", avx2, AVX2::tables, AVX2::row_tables, AVX2::reducing_tables});
+  list.push_back(
+      {"avx512", avx512, AVX512::tables, AVX512::row_tables, AVX512::reducing_tables, AVX512::numbers_tables});
+  list.push_back({"avx2", avx2, AVX2::tables, AVX2::row_tables, AVX2::reducing_tables, AVX2::numbers_tables});
 #endif
-  list.push_back({"default", true, DEFAULT::tables, DEFAULT::row_tables, DEFAULT::reducing_tables});
+  list.push_back(
+      {"default", true, DEFAULT::tables, DEFAULT::row_tables, DEFAULT::reducing_tables, DEFAULT::numbers_tables});
   return list;
 }
 
@@ -102,7 +106,7 @@ void move(const char* from, Steps from_steps, char* to, Steps to_steps, int64_t 
 
 // A tile of the operands: where each stands, and the block of contiguous memory that stands for it, which is the same
 // where the operand is contiguous.
-constexpr int64_t kBlock = 512;
+constexpr int64_t kBlock = 512, kLong = 64;
 struct Tile {
   int64_t columns, rows;
   char *place[kMaxOperands], *block[kMaxOperands];
@@ -121,7 +125,8 @@ void for_each_tile(int outputs, int operands, char** data, const int64_t* stride
   // What a buffer is filled with, and how far.
   const char* constant[kMaxOperands] = {};
   int64_t filled[kMaxOperands] = {};
-  const int64_t width = std::min(size0, kBlock), height = kBlock / width;
+  // Of several rows only where they are short: a row is where a parameter is constant.
+  const int64_t width = std::min(size0, kBlock), height = width >= kLong ? 1 : kBlock / width;
   Tile tile;
   for (int64_t row = 0; row < size1; row += height) {
     for (int64_t column = 0; column < size0; column += width) {
@@ -230,12 +235,13 @@ ReducingKernel reducing_kernel(int index, Pass pass, Dtype dtype) {
   return chosen().reducing_tables[index][pass == Pass::backward ? 0 : 1][static_cast<int>(dtype)];
 }
 
+Kernel numbers_kernel(int index, Dtype dtype) { return chosen().numbers_tables[index][static_cast<int>(dtype)]; }
+
 void run_strided(Kernel kernel, Dtype dtype, int outputs, int inputs, char** data, const int64_t* strides,
                  int64_t size0, int64_t size1, const double* params) {
   const int operands = outputs + inputs;
   const int64_t size = item_size(dtype);
   // Rows long enough for a kernel call each, in place.
-  constexpr int64_t kLong = 64;
   bool in_place = size0 >= kLong || size1 == 1;
   for (int k = 0; k < operands; ++k) in_place = in_place && strides[k] == size;
   if (in_place) {

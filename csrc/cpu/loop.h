@@ -59,15 +59,9 @@ __attribute__((noinline, noclone)) void run(const F& f, std::index_sequence<O...
   }
 }
 
-template <template <class> class Op, Pass pass, class S>
-void kernel(char* const* operands, int64_t n, const double* params) {
-  if constexpr (pass == Pass::forward && Op<float>::spec.constant_slope == 1) {
-    // f(x) = x: not even a conversion.
-    std::memcpy(operands[0], operands[1], n * sizeof(S));
-    return;
-  }
-  using F = Step<Op, pass, typename Memory<S>::V>;
-  const F f(params);
+// f over n contiguous elements of each operand.
+template <class S, class F>
+void run_contiguous(const F& f, char* const* operands, int64_t n) {
   constexpr int64_t size = Memory<S>::size;
   S* out[F::outputs];
   const S* in[F::inputs];
@@ -87,6 +81,16 @@ void kernel(char* const* operands, int64_t n, const double* params) {
     }
     run(f, output_indices<F>, input_indices<F>, to, in, size);
     for (int k = 0; k < F::outputs; ++k) std::memcpy(out[k] + whole, results[k], tail * sizeof(S));
+  }
+}
+
+template <template <class> class Op, Pass pass, class S>
+void kernel(char* const* operands, int64_t n, const double* params) {
+  if constexpr (pass == Pass::forward && Op<float>::spec.constant_slope == 1) {
+    // f(x) = x: not even a conversion.
+    std::memcpy(operands[0], operands[1], n * sizeof(S));
+  } else {
+    run_contiguous<S>(Step<Op, pass, typename Memory<S>::V>(params), operands, n);
   }
 }
 

@@ -112,6 +112,17 @@ constexpr std::array<cpu::ReducingTable, sizeof...(Ops)> reducing_tables_of(List
       cpu::ReducingTable{reducing_by_dtype<Ops, Pass::backward>(), reducing_by_dtype<Ops, Pass::double_backward>()}...};
 }
 
+template <template <class> class Op, class S>
+void numbers_kernel(char* const* operands, int64_t n, const double* numbers) {
+  run_contiguous<S>(NumbersStep<Op, typename Memory<S>::V>(numbers), operands, n);
+}
+
+template <template <class> class... Ops>
+constexpr std::array<std::array<cpu::Kernel, kDtypes>, sizeof...(Ops)> numbers_tables_of(List<Ops...>) {
+  return {std::array<cpu::Kernel, kDtypes>{numbers_kernel<Ops, float>, numbers_kernel<Ops, double>,
+                                           numbers_kernel<Ops, c10::BFloat16>, numbers_kernel<Ops, c10::Half>}...};
+}
+
 template <template <class> class... Ops>
 constexpr std::array<cpu::Table, sizeof...(Ops)> forward_tables(List<Ops...>) {
   return {cpu::Table{by_dtype<Ops, Pass::forward>()}...};

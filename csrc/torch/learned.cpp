@@ -70,42 +70,91 @@ int64_t channel_dim(const LearnedCall& given) {
   return at::maybe_wrap_dim(given.dim, input.dim());
 }
 
-// Checks the call and brings its parameters, and what belongs to them, to the input's shape, contiguous below that.
-Dtype prepare(LearnedCall& given) {
+// The parameters have one element or one for each of the channels, which lie along dim; dim is -1 where there are none.
+struct Channels {
+  int64_t dim, count;
+};
+
+Dtype check(const LearnedCall& given, Channels& channels) {
   const Op& op = *given.call.op;
   const std::string name = dispatcher_name(op, given.pass);
+  const auto& t = given.tensors;
   const int input = given.input();
-  const Tensor& x = given.tensors[input];
-  const Dtype dtype = [&] {
-    const auto& t = given.tensors;
-    if (given.pass == Pass::forward) return check_inputs(given.call, given.pass, {&x});
-    if (given.pass == Pass::backward) return check_inputs(given.call, given.pass, {&t[0], &x});
-    return check_inputs(given.call, given.pass, {&t[0], &t[input - 1], &x});
-  }();
-  const int64_t dim = channel_dim(given), channels = dim < 0 ? 1 : x.size(dim);
+  const Tensor& x = t[input];
+  const Dtype dtype = given.pass == Pass::forward    ? check_inputs(given.call, given.pass, {&x})
+                      : given.pass == Pass::backward ? check_inputs(given.call, given.pass, {&t[0], &x})
+                                                     : check_inputs(given.call, given.pass, {&t[0], &t[input - 1], &x});
+  channels.dim = channel_dim(given);
+  channels.count = channels.dim < 0 ? 1 : x.size(channels.dim);
   for (int p = 1; p <= given.parameters(); ++p) {
-    const Tensor parameter = given.tensors[input + p];
-    const std::string what = name + ": " + parameter_name(op, p - 1);
-    TORCH_CHECK(parameter.scalar_type() == x.scalar_type(), what, " must have the dtype of input (", x.scalar_type(),
+    const Tensor& parameter = t[input + p];
+    const auto what = [&] { return name + ": " + parameter_name(op, p - 1); };
+    TORCH_CHECK(parameter.scalar_type() == x.scalar_type(), what(), " must have the dtype of input (", x.scalar_type(),
                 "), got ", parameter.scalar_type());
-    TORCH_CHECK(parameter.device() == x.device(), what, " must be on the device of input (", x.device(), "), got ",
+    TORCH_CHECK(parameter.device() == x.device(), what(), " must be on the device of input (", x.device(), "), got ",
                 parameter.device());
-    TORCH_CHECK(parameter.dim() <= 1 && (parameter.numel() == 1 || parameter.numel() == channels), what,
-                " must have one element or one for each of the ", channels, " channels in dimension ", given.dim,
+    TORCH_CHECK(parameter.dim() <= 1 && (parameter.numel() == 1 || parameter.numel() == channels.count), what(),
+                " must have one element or one for each of the ", channels.count, " channels in dimension ", given.dim,
                 ", got shape ", parameter.sizes());
-    const auto expanded = [&](const Tensor& tensor) {
-      std::vector<int64_t> shape(x.dim(), 1);
-      if (tensor.numel() != 1) shape[dim] = channels;
-      return tensor.contiguous().view(shape).expand(x.sizes());
-    };
-    given.tensors[input + p] = expanded(parameter);
-    if (given.pass != Pass::double_backward) continue;
-    TORCH_CHECK(given.tensors[p].sizes().equals(parameter.sizes()), name, ": grad_grad_", parameter_name(op, p - 1),
-                " must have the shape of ", parameter_name(op, p - 1), " (", parameter.sizes(), "), got ",
-                given.tensors[p].sizes());
-    given.tensors[p] = expanded(given.tensors[p]);
+    TORCH_CHECK(given.pass != Pass::double_backward || t[p].sizes().equals(parameter.sizes()), name, ": grad_grad_",
+                parameter_name(op, p - 1), " must have the shape of ", parameter_name(op, p - 1), " (",
+                parameter.sizes(), "), got ", t[p].sizes());
   }
   return dtype;
+}
+
+// Brings the parameters, and what belongs to them, to the input's shape; contiguous below that.
+void expand_parameters(LearnedCall& given, const Channels& channels) {
+  const int input = given.input();
+  const Tensor& x = given.tensors[input];
+  const auto expand = [&](Tensor& tensor) {
+    std::vector<int64_t> shape(x.dim(), 1);
+    if (tensor.numel() != 1) shape[channels.dim] = channels.count;
+    tensor = tensor.contiguous().view(shape).expand(x.sizes());
+  };
+  for (int p = 1; p <= given.parameters(); ++p) {
+    expand(given.tensors[input + p]);
+    if (given.pass == Pass::double_backward) expand(given.tensors[p]);
+  }
+}
+
+// Forward on the CPU where a parameter is one number along whole stretches of memory. False where it is not.
+bool run_by_numbers(const LearnedCall& given, Dtype dtype, const Channels& channels, const Tensor& out) {
+  const Tensor& x = given.tensors[0];
+  const bool single = std::all_of(given.tensors.begin() + 1, given.tensors.end(),
+                                  [](const Tensor& parameter) { return parameter.numel() == 1; });
+  const int64_t numel = x.numel(), size = x.element_size();
+  int64_t stretch = numel;
+  if (!x.is_non_overlapping_and_dense() || !out.strides().equals(x.strides())) return false;
+  if (!single) {
+    stretch = x.stride(channels.dim);
+    constexpr int64_t kLong = 64;
+    if (!x.is_contiguous() || stretch < kLong) return false;
+  }
+  const int parameters = given.parameters(), numbers = parameters + given.call.op->num_params;
+  const int64_t count = single ? 1 : channels.count;
+  std::vector<double> values(count * numbers);
+  for (int p = 0; p < parameters; ++p) {
+    const Tensor parameter = given.tensors[1 + p].to(at::kDouble).contiguous();
+    const double* const from = parameter.const_data_ptr<double>();
+    for (int64_t c = 0; c < count; ++c) values[c * numbers + p] = canonical(from[parameter.numel() == 1 ? 0 : c]);
+  }
+  for (int64_t c = 0; c < count; ++c) {
+    for (int k = parameters; k < numbers; ++k) values[c * numbers + k] = given.call.params[k - parameters];
+  }
+  const auto kernel = cpu::numbers_kernel(given.call.op->kernel, dtype);
+  char* const to = static_cast<char*>(out.mutable_data_ptr());
+  const char* const from = static_cast<const char*>(x.const_data_ptr());
+  const int64_t grain = is_heavy(given.call.op->spec, Pass::forward) ? 8192 : at::internal::GRAIN_SIZE;
+  at::parallel_for(0, numel, grain, [&](int64_t begin, int64_t end) {
+    while (begin < end) {
+      const int64_t stop = std::min(end, (begin / stretch + 1) * stretch);
+      char* operands[] = {to + begin * size, const_cast<char*>(from) + begin * size};
+      kernel(operands, stop - begin, values.data() + begin / stretch % count * numbers);
+      begin = stop;
+    }
+  });
+  return true;
 }
 
 std::vector<const Tensor*> pointers(const variable_list& tensors) {
@@ -171,13 +220,17 @@ variable_list compute(LearnedCall given) {
     shapes.push_back(given.tensors[input + p].sizes().vec());
     sizes.push_back(given.tensors[input + p].numel());
   }
-  const Dtype dtype = prepare(given);
+  Channels channels;
+  const Dtype dtype = check(given, channels);
   const Tensor& x = given.tensors[input];
   if (given.pass == Pass::forward) {
     Tensor out = empty_output(x);
+    if (x.numel() == 0 || (x.is_cpu() && run_by_numbers(given, dtype, channels, out))) return {out};
+    expand_parameters(given, channels);
     run(given.call, given.pass, dtype, {&out}, pointers(given.tensors));
     return {out};
   }
+  expand_parameters(given, channels);
   variable_list results = {empty_output(x)};
   if (given.pass == Pass::double_backward) results.insert(results.begin(), empty_output(given.tensors[input - 1]));
   const variable_list gradients =
