@@ -312,7 +312,68 @@ def _register_learned(spec: dict[str, Any]) -> None:
         torch.library.register_vmap(f"act_ext::{op}", _batched_learned(spec, _overload(op)))
 
 
+# Maxout.
+
+
+def _index_dtype(num_pieces: int) -> torch.dtype:
+    return torch.uint8 if num_pieces <= 256 else torch.int16 if num_pieces <= 32768 else torch.int32
+
+
+def _units_shape(all_pieces: torch.Tensor, num_pieces: int, dim: int) -> list[int]:
+    if all_pieces.dim() == 0:
+        raise RuntimeError("act_ext: input must have at least one dimension, got a 0-dim tensor")
+    if num_pieces <= 0:
+        raise ValueError(f"act_ext: num_pieces must be positive, got {num_pieces}")
+    shape, dim = list(all_pieces.shape), _wrapped(dim, all_pieces.dim())
+    if shape[dim] % num_pieces != 0:
+        raise RuntimeError(f"act_ext: the size of dimension {dim} must be a multiple of {num_pieces}, got {shape[dim]}")
+    shape[dim] //= num_pieces
+    return shape
+
+
+def _fake_maxout_with_indices(input: torch.Tensor, num_pieces: int, dim: int = 1) -> Any:
+    _check_alike(input)
+    shape = _units_shape(input, num_pieces, dim)
+    return input.new_empty(shape), input.new_empty(shape, dtype=_index_dtype(num_pieces))
+
+
+def _fake_maxout_backward(grad_output: torch.Tensor, indices: torch.Tensor, num_pieces: int, dim: int) -> torch.Tensor:
+    _check_alike(grad_output)
+    shape = list(grad_output.shape)
+    shape[_wrapped(dim, len(shape))] *= num_pieces
+    return grad_output.new_empty(shape)
+
+
+def _fake_maxout_pick(input: torch.Tensor, indices: torch.Tensor, num_pieces: int, dim: int) -> torch.Tensor:
+    _check_alike(input)
+    return input.new_empty(_units_shape(input, num_pieces, dim))
+
+
+def _batched_maxout(op: Any) -> Any:
+    def rule(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Any, Any]:
+        aligned = [_batch_first(info, arg, dim) for arg, dim in zip(args, in_dims, strict=True)]
+        tensors = [arg for arg in aligned if isinstance(arg, torch.Tensor)]
+        num_pieces, dim = (*aligned[len(tensors) :], 1)[:2]
+        result = op(*tensors, num_pieces, _wrapped(dim, tensors[0].dim() - 1) + 1)
+        return result, (0, 0) if isinstance(result, tuple) else 0
+
+    return rule
+
+
+def _register_maxout(spec: dict[str, Any]) -> None:
+    fakes = {
+        "maxout_with_indices": _fake_maxout_with_indices,
+        "maxout_backward": _fake_maxout_backward,
+        "maxout_pick": _fake_maxout_pick,
+    }
+    for op, fake in fakes.items():
+        torch.library.register_fake(f"act_ext::{op}", fake)
+        torch.library.register_vmap(f"act_ext::{op}", _batched_maxout(_overload(op)))
+    torch.library.register_vmap("act_ext::maxout", _batched_maxout(_overload("maxout")))
+
+
 _REGISTER = {
+    "maxout": _register_maxout,
     "learned": _register_learned,
     "pointwise": _register_pointwise,
     "gated_unit": _register_unit,

@@ -49,6 +49,13 @@ std::span<const Op> all_ops() {
                       .logarithmic = function.logarithmic,
                       .sign = function.sign});
     }
+    list.push_back({.index = static_cast<int>(list.size()),
+                    .spec = maxout_spec,
+                    .kind = Kind::maxout,
+                    .arity = 1,
+                    .num_params = 0,
+                    .passes = {true, true},
+                    .result_suffices = nullptr});
     return list;
   }();
   return ops;

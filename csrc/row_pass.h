@@ -37,19 +37,18 @@ struct RowStep<Op, Pass::forward, V> {
   }
 
   ACT_FN Results<V, sums> terms(V x) const {
-    const V term = exp_(argument(x));
     if constexpr (logarithmic) {
       const auto is_largest = argument(x) == largest_;
-      return {select(is_largest, V(0), term), select(is_largest, V(1), V(0))};
+      return {select(is_largest, V(0), exp_.magnified(argument(x))), select(is_largest, V(1), V(0))};
     } else {
-      return {term};
+      return {exp_(argument(x))};
     }
   }
   // e^x / sum is e^x times the inverse in two words. log(e^x / sum) is (x - largest) less the logarithm of the sum in
   // units of its largest term: both at most 0, so that nothing cancels.
   ACT_FN void take(const Results<Pair<V>, sums>& sum) {
     if constexpr (logarithmic) {
-      const V excess = sum.value[0].hi / exp_(largest_) + (sum.value[1].hi - V(1));
+      const V excess = sum.value[0].hi / exp_.magnified(largest_) + (sum.value[1].hi - V(1));
       divisor_.hi = select(excess > V(1), log_of_normal(V(1) + excess), log1p(at_most(excess, V(1))));
     } else {
       const V inverse = V(1) / sum.value[0].hi;

@@ -7,6 +7,7 @@
 #include "gated_units.h"
 #include "learned.h"
 #include "literature.h"
+#include "maxout.h"
 #include "rectifiers.h"
 #include "sigmoidal.h"
 #include "softmax.h"

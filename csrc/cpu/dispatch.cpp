@@ -15,6 +15,7 @@
   namespace act_ext::NAME {                                                                           \
   ACT_EXT_FAMILIES(ACT_EXT_DECLARE)                                                                   \
   extern const std::array<cpu::RowsTable, RowKernels::size> row_tables;                               \
+  extern const std::array<cpu::MaxoutTable, 3> maxout_tables;                                         \
   extern const std::array<cpu::ReducingTable, LearnedActivations::size> reducing_tables;              \
   extern const std::array<std::array<cpu::Kernel, kDtypes>, LearnedActivations::size> numbers_tables; \
   static std::vector<cpu::Table> tables() {                                                           \
@@ -41,6 +42,7 @@ struct Capability {
   const std::array<RowsTable, RowKernels::size>& row_tables;
   const std::array<ReducingTable, LearnedActivations::size>& reducing_tables;
   const std::array<std::array<Kernel, kDtypes>, LearnedActivations::size>& numbers_tables;
+  const std::array<MaxoutTable, 3>& maxout_tables;
 };
 
 // Best first.
@@ -51,12 +53,13 @@ std::vector<Capability> capabilities() {
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  list.push_back({"avx512", avx512, AVX512::tables, AVX512::row_tables, AVX512::reducing_tables, AVX512::numbers_tables,
+                  AVX512::maxout_tables});
   list.push_back(
-      {"avx512", avx512, AVX512::tables, AVX512::row_tables, AVX512::reducing_tables, AVX512::numbers_tables});
-  list.push_back({"avx2", avx2, AVX2::tables, AVX2::row_tables, AVX2::reducing_tables, AVX2::numbers_tables});
+      {"avx2", avx2, AVX2::tables, AVX2::row_tables, AVX2::reducing_tables, AVX2::numbers_tables, AVX2::maxout_tables});
 #endif
-  list.push_back(
-      {"default", true, DEFAULT::tables, DEFAULT::row_tables, DEFAULT::reducing_tables, DEFAULT::numbers_tables});
+  list.push_back({"default", true, DEFAULT::tables, DEFAULT::row_tables, DEFAULT::reducing_tables,
+                  DEFAULT::numbers_tables, DEFAULT::maxout_tables});
   return list;
 }
 
@@ -236,6 +239,10 @@ ReducingKernel reducing_kernel(int index, Pass pass, Dtype dtype) {
 }
 
 Kernel numbers_kernel(int index, Dtype dtype) { return chosen().numbers_tables[index][static_cast<int>(dtype)]; }
+
+const MaxoutTable& maxout_table(int64_t pieces) {
+  return chosen().maxout_tables[pieces <= 256 ? 0 : pieces <= 32768 ? 1 : 2];
+}
 
 void run_strided(Kernel kernel, Dtype dtype, int outputs, int inputs, char** data, const int64_t* strides,
                  int64_t size0, int64_t size1, const double* params) {

@@ -16,6 +16,9 @@ Kernel kernel(int op, Pass pass, Dtype dtype);
 Kernel numbers_kernel(int index, Dtype dtype);
 ReducingKernel reducing_kernel(int index, Pass pass, Dtype dtype);
 
+// Its indices are uint8 up to 256 pieces, int16 up to 32768, else int32.
+const MaxoutTable& maxout_table(int64_t pieces);
+
 // index: in RowKernels.
 RowsKernel rows_kernel(int index, Pass pass, Dtype dtype);
 

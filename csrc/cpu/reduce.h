@@ -1,27 +1,12 @@
 // The loop over contiguous memory for passes that sum some of their results, for every op and dtype. It knows no op.
 #pragma once
 
+#include <memory>
+
 #include "loop.h"
 #include "sum.h"
 
 namespace act_ext::CPU_CAPABILITY {
-
-// `width` results of a vector, in the order of the elements.
-template <class S, class V>
-ACT_FN void store_in_order(V v, Wide<S>* to) {
-  using T = Wide<S>;
-  constexpr int64_t size = Memory<S>::size;
-  if constexpr (!kNeighbours<S>) {
-    Memory<T>::store(v, to);
-  } else {
-    T halves[size];
-    Memory<T>::store(v, halves);
-    for (int64_t i = 0; i < size / 2; ++i) {
-      to[2 * i] = halves[i];
-      to[2 * i + 1] = halves[size / 2 + i];
-    }
-  }
-}
 
 template <class F, class S, std::size_t... I>
 __attribute__((noinline, noclone)) void run_reducing(const F& f, std::index_sequence<I...>, S* const* out,
@@ -45,7 +30,7 @@ __attribute__((noinline, noclone)) void run_reducing(const F& f, std::index_sequ
       }
     }
   }
-  for (int p = 0; terms == nullptr && p < F::parameters; ++p) sums[p] = total[p].combined(Add());
+  for (int p = 0; terms == nullptr && p < F::parameters; ++p) sums[p] = total[p].sum();
 }
 
 // In blocks, so that a sum in the computing format stays short.

@@ -25,7 +25,9 @@ struct Total {
 
   // T: what the segment was computed in.
   template <class T>
-  void add(T segment_largest, const std::array<double, kCount>& segment) {
+  void add(T segment_largest, const std::array<Accumulated, kCount>& given) {
+    std::array<double, kCount> segment;
+    for (int s = 0; s < kCount; ++s) segment[s] = given[s].value;
     const RelativeExp<T> old(bounded<T>(largest)), other(bounded<T>(segment_largest));
     if (segment_largest > largest) {
       const auto before = sums;
@@ -49,7 +51,7 @@ struct Total {
   template <class T>
   static double whole(const std::array<double, kCount>& sums, const RelativeExp<T>& exp, T largest) {
     if constexpr (kCount == 1) return sums[0];
-    return sums[0] + sums[kCount - 1] * static_cast<double>(exp(largest));
+    return sums[0] + sums[kCount - 1] * static_cast<double>(exp.magnified(largest));
   }
   template <class T>
   static double factor(const RelativeExp<T>& from, const RelativeExp<T>& to) {
@@ -96,7 +98,9 @@ class AlongRow {
         total.add(m, sums<false>(begin, end));
       }
       take_largest(static_cast<T>(total.largest));
-      take(total.sums);
+      Sums sums;
+      for (int s = 0; s < F::sums; ++s) sums[s].value = total.sums[s];
+      take(sums);
     } else {
       take(sums<false>(0, length_));
     }
@@ -108,9 +112,9 @@ class AlongRow {
     one_.take_largest(m);
     f_ = F(one_);
   }
-  void take(const std::array<double, F::sums>& sums) {
+  void take(const std::array<Accumulated, F::sums>& sums) {
     Results<Pair<T>, F::sums> words;
-    for (int s = 0; s < F::sums; ++s) words.value[s] = constant_pair<T>(sums[s]);
+    for (int s = 0; s < F::sums; ++s) words.value[s] = sums[s].template words<T>();
     one_.take(words);
     f_ = F(one_);
   }
@@ -133,10 +137,10 @@ class AlongRow {
         m.part[v] = apply([&](V x) { return at_least(f_.argument(x), m.part[v]); }, i, v);
       }
     }
-    return m.combined(Larger());
+    return m.largest();
   }
 
-  using Sums = std::array<double, F::sums>;
+  using Sums = std::array<Accumulated, F::sums>;
   template <bool kKeep>
   Sums sums(int64_t begin, int64_t end) const {
     const F f = f_;
@@ -151,7 +155,7 @@ class AlongRow {
           if constexpr (kKeep) Memory<T>::store(each.value[0], terms_ + i + v * kSize);
         }
       }
-      for (int s = 0; s < F::sums; ++s) total[s] += sum[s].combined(Add());
+      for (int s = 0; s < F::sums; ++s) total[s].add(sum[s].sum());
     }
     return total;
   }
@@ -221,16 +225,17 @@ class AcrossRows {
   }
 
  private:
-  // In double, for each row.
+  // For each row.
   struct Sums {
-    double value[F::sums][kVectors][kSize];
+    Accumulated row[F::sums][kVectors][kSize];
     ACT_FN Results<Pair<V>, F::sums> words(int v) const {
       Results<Pair<V>, F::sums> all;
       for (int s = 0; s < F::sums; ++s) {
         T high[kSize], low[kSize];
         for (int64_t i = 0; i < kSize; ++i) {
-          high[i] = static_cast<T>(value[s][v][i]);
-          low[i] = static_cast<T>(value[s][v][i] - high[i]);
+          const Pair<T> words = row[s][v][i].template words<T>();
+          high[i] = words.hi;
+          low[i] = words.lo;
         }
         all.value[s] = {Memory<T>::load(high), Memory<T>::load(low)};
       }
@@ -262,15 +267,15 @@ class AcrossRows {
         }
         const Sums segment = sums<false, false>(begin, end);
         for_each_row([&](int v, int64_t i) {
-          std::array<double, F::sums> of_row;
-          for (int s = 0; s < F::sums; ++s) of_row[s] = segment.value[s][v][i];
+          std::array<Accumulated, F::sums> of_row;
+          for (int s = 0; s < F::sums; ++s) of_row[s] = segment.row[s][v][i];
           totals[v][i].add(m[v][i], of_row);
         });
       }
       Sums sum;
       for_each_row([&](int v, int64_t i) {
         m[v][i] = static_cast<T>(totals[v][i].largest);
-        for (int s = 0; s < F::sums; ++s) sum.value[s][v][i] = totals[v][i].sums[s];
+        for (int s = 0; s < F::sums; ++s) sum.row[s][v][i].value = totals[v][i].sums[s];
       });
       for (int v = 0; v < vectors_; ++v) f_[v].take_largest(Memory<T>::load(m[v]));
       take(sum);
@@ -342,30 +347,31 @@ class AcrossRows {
           if constexpr (kKept && F::keeps_terms) kept(0, i, v) = each.value[0];
         }
       }
+      const int used = static_cast<int>(std::min<int64_t>(stop - block, kParts));
       for (int s = 0; s < F::sums; ++s) {
-        for (int v = 0; v < vectors_; ++v) {
-          T sum[kSize];
-          Memory<T>::store(combined(lane[s], v, static_cast<int>(std::min<int64_t>(stop - block, kParts))), sum);
-          for (int64_t i = 0; i < kSize; ++i) total.value[s][v][i] += sum[i];
-        }
+        for (int v = 0; v < vectors_; ++v) add_lanes(lane[s], v, used, total.row[s][v]);
       }
     }
     return total;
   }
 
-  // As Group combines them; lanes from `used` on have no elements.
-  static V combined(V (*lane)[kVectors], int v, int used) {
+  // As Group::sum adds them; lanes from `used` on have no elements, and zeros are left out by powers of two.
+  static void add_lanes(const V (*lane)[kVectors], int v, int used, Accumulated* totals) {
     int width = 2;
     while (width < used) width *= 2;
-    for (int l = used; l < width; ++l) lane[l][v] = V(0);
-    if constexpr (kNeighbours<S>) {
-      width /= 2;
-      for (int l = 0; l < width; ++l) lane[l][v] = lane[2 * l][v] + lane[2 * l + 1][v];
+    T lanes[kLanes<S>][kSize];
+    for (int l = 0; l < width; ++l) Memory<T>::store(l < used ? lane[l][v] : V(0), lanes[l]);
+    double sums[kLanes<S> / 2][kSize];
+    for (int l = 0; l < width / 2; ++l) {
+      const int first = kNeighbours<S> ? 2 * l : l, second = kNeighbours<S> ? first + 1 : l + width / 2;
+      for (int64_t i = 0; i < kSize; ++i) sums[l][i] = static_cast<double>(lanes[first][i]) + lanes[second][i];
     }
-    for (int half = width / 2; half > 0; half /= 2) {
-      for (int l = 0; l < half; ++l) lane[l][v] = lane[l][v] + lane[l + half][v];
+    for (int half = width / 4; half > 0; half /= 2) {
+      for (int l = 0; l < half; ++l) {
+        for (int64_t i = 0; i < kSize; ++i) sums[l][i] += sums[l + half][i];
+      }
     }
-    return lane[0][v];
+    for (int64_t i = 0; i < kSize; ++i) totals[i].add(sums[0][i]);
   }
 
   template <bool kKept>

@@ -1,5 +1,5 @@
-// Sums in one order, whatever the width of a register: element k belongs to lane k % kLanes, the lanes of a block are
-// added by halves, and the blocks' sums in double.
+// Sums in one order, whatever the width of a register: element k belongs to lane k % kLanes, and what the lanes of a
+// short block hold is added in double, by halves, and to the sums of other blocks with what rounding takes from these.
 #pragma once
 
 #include <algorithm>
@@ -15,6 +15,7 @@ template <class S>
 inline constexpr int kLanes = (Memory<S>::size == 1 ? 16 : 128) / sizeof(Wide<S>);
 template <class S>
 inline constexpr int64_t kBlock = 16 * kLanes<S>;
+
 // One register's lanes combined by halves.
 template <class T, class F>
 ACT_FN T across(const T* lanes, int count, F combine) {
@@ -71,7 +72,7 @@ struct Larger {
 #endif
 };
 
-// Whether the first halving pairs neighbours: a register of bfloat16 is loaded as its even and its odd elements.
+// A register of bfloat16 is loaded as its even and its odd elements.
 template <class S>
 inline constexpr bool kNeighbours =
 #if defined(CPU_CAPABILITY_AVX512) || defined(CPU_CAPABILITY_AVX2)
@@ -80,10 +81,62 @@ inline constexpr bool kNeighbours =
     false;
 #endif
 
+// The results of a vector in the order of the elements.
+template <class S, class V>
+ACT_FN void store_in_order(V v, Wide<S>* to) {
+  using T = Wide<S>;
+  if constexpr (kNeighbours<S>) {
+    constexpr int64_t half = Memory<S>::size / 2;
+    T apart[2 * half];
+    Memory<T>::store(v, apart);
+    for (int64_t i = 0; i < half; ++i) {
+      to[2 * i] = apart[i];
+      to[2 * i + 1] = apart[half + i];
+    }
+    return;
+  }
+  Memory<T>::store(v, to);
+}
+
+// Registers added in double down to one: first those that belong together, then their halves.
+#if defined(CPU_CAPABILITY_AVX512)
+ACT_FN __m512d pairs(__m512 a, __m512 b) {
+  const __m512d low = _mm512_cvtps_pd(_mm512_castps512_ps256(a)) + _mm512_cvtps_pd(_mm512_castps512_ps256(b));
+  const __m512d high = _mm512_cvtps_pd(_mm512_extractf32x8_ps(a, 1)) + _mm512_cvtps_pd(_mm512_extractf32x8_ps(b, 1));
+  return low + high;
+}
+ACT_FN __m512d pairs(__m512d a, __m512d b) { return a + b; }
+#elif defined(CPU_CAPABILITY_AVX2)
+ACT_FN __m256d low_half(__m256 a) { return _mm256_cvtps_pd(_mm256_castps256_ps128(a)); }
+ACT_FN __m256d high_half(__m256 a) { return _mm256_cvtps_pd(_mm256_extractf128_ps(a, 1)); }
+ACT_FN __m256d pairs(__m256 a, __m256 b, __m256 c, __m256 d) {
+  return ((low_half(a) + low_half(b)) + (low_half(c) + low_half(d))) +
+         ((high_half(a) + high_half(b)) + (high_half(c) + high_half(d)));
+}
+ACT_FN __m256d pairs(__m256d a, __m256d b, __m256d c, __m256d d) { return (a + b) + (c + d); }
+#endif
+
+// A sum in double with what rounding took from it.
+struct Accumulated {
+  double value = 0, rest = 0;
+
+  ACT_FN void add(double x) {
+    const double sum = value + x, part = sum - value;
+    rest += (value - (sum - part)) + (x - part);
+    value = sum;
+  }
+  template <class T>
+  ACT_FN Pair<T> words() const {
+    const T high = static_cast<T>(value);
+    return {high, static_cast<T>((value - static_cast<double>(high)) + rest)};
+  }
+};
+
 // kLanes elements of a row, in the registers that hold them.
 template <class S>
 struct Group {
   using V = typename Memory<S>::V;
+  using T = Wide<S>;
   static constexpr int size = kLanes<S> / Memory<S>::size;
   V part[size];
 
@@ -91,18 +144,37 @@ struct Group {
     for (V& v : part) v = V(constant);
   }
 
-  template <class F>
-  ACT_FN Wide<S> combined(F combine) const {
+  // In double. The first halving adds the first half of the elements to the second, or neighbours.
+  ACT_FN double sum() const {
 #if defined(CPU_CAPABILITY_AVX512)
-    return across(combine(part[0].low, part[0].high), combine);
+    return across(pairs(part[0].low, part[0].high), Add());
 #elif defined(CPU_CAPABILITY_AVX2)
     const V &a = part[0], &b = part[1];
-    if constexpr (kNeighbours<S>) return across(combine(combine(a.low, a.high), combine(b.low, b.high)), combine);
-    return across(combine(combine(a.low, b.low), combine(a.high, b.high)), combine);
+    if constexpr (kNeighbours<S>) return across(pairs(a.low, a.high, b.low, b.high), Add());
+    return across(pairs(a.low, b.low, a.high, b.high), Add());
 #else
-    Wide<S> lanes[kLanes<S>];
-    for (int i = 0; i < size; ++i) Memory<Wide<S> >::store(part[i], lanes + i * Memory<S>::size);
-    return across(lanes, kLanes<S>, combine);
+    constexpr int half = kLanes<S> / 2;
+    T lanes[2 * half];
+    for (int i = 0; i < size; ++i) Memory<T>::store(part[i], lanes + i * Memory<S>::size);
+    double sums[half];
+    for (int i = 0; i < half; ++i) sums[i] = static_cast<double>(lanes[i]) + lanes[i + half];
+    for (int width = half / 2; width > 0; width /= 2) {
+      for (int i = 0; i < width; ++i) sums[i] += sums[i + width];
+    }
+    return sums[0];
+#endif
+  }
+
+  ACT_FN T largest() const {
+#if defined(CPU_CAPABILITY_AVX512)
+    return across(Larger()(part[0].low, part[0].high), Larger());
+#elif defined(CPU_CAPABILITY_AVX2)
+    const Larger larger;
+    return across(larger(larger(part[0].low, part[0].high), larger(part[1].low, part[1].high)), larger);
+#else
+    T lanes[kLanes<S>];
+    for (int i = 0; i < size; ++i) Memory<T>::store(part[i], lanes + i * Memory<S>::size);
+    return across(lanes, kLanes<S>, Larger());
 #endif
   }
 };

@@ -32,4 +32,15 @@ using RowsKernel = void (*)(char* const* operands, const int64_t* steps, const i
 inline constexpr int kRowPasses = 3;
 using RowsTable = std::array<std::array<RowsKernel, kDtypes>, kRowPasses>;
 
+// Maxout's passes over `count` units: the pieces of a unit lie `stride` elements apart, those of the next follow at 1,
+// or, where stride is 1, behind its own.
+using LargestKernel = void (*)(char* values, char* indices, const char* input, int64_t pieces, int64_t stride,
+                               int64_t count);
+using IndexedKernel = void (*)(char* output, const char* indices, const char* input, int64_t pieces, int64_t stride,
+                               int64_t count);
+struct MaxoutTable {
+  std::array<LargestKernel, kDtypes> largest, neighbours;  // neighbours: stride 1
+  std::array<IndexedKernel, kDtypes> scatter, pick;
+};
+
 }  // namespace act_ext::cpu

@@ -140,13 +140,10 @@ struct RelativeExp {
   }
 
   // For an x of at most m.
-  ACT_FN V operator()(V x) const {
-    const V argument = at_least(x - base, lower_);
-    const V shifted = fma(argument, V(log2_e), shift_);
-    const V r = reduced(argument, shift_ - shifted);
-    constexpr double unit = 1 / static_cast<double>(std::int64_t{1} << k);
-    return fma(fma(expm1_tail(r, 1, unit), r, V(unit)), r, V(unit)) * to_exponent(shifted);
-  }
+  ACT_FN V operator()(V x) const { return times(x, 1 / factor); }
+  // A large power of 2 times that, for sums that are compared with each other: a term that is subnormal would be
+  // rounded.
+  ACT_FN V magnified(V x) const { return times(x, 1); }
 
  private:
   template <class>
@@ -155,6 +152,15 @@ struct RelativeExp {
   static constexpr double bound = is_single<V> ? 212.0 : 1494.0;
   // 2^(k - ...) is a normal number also for the smallest results; 2^-k is in the polynomial.
   static constexpr int k = is_single<V> ? 27 : 55;
+  static constexpr double factor = static_cast<double>(std::int64_t{1} << k);
+
+  ACT_FN V times(V x, double unit) const {
+    const V argument = at_least(x - base, lower_);
+    const V shifted = fma(argument, V(log2_e), shift_);
+    const V r = reduced(argument, shift_ - shifted);
+    return fma(fma(expm1_tail(r, 1, unit), r, V(unit)), r, V(unit)) * to_exponent(shifted);
+  }
+
   V shift_, lower_;
 };
 

@@ -31,12 +31,20 @@ struct Entry {
   std::vector<std::string> tensors, parameters;
   PyObject* general;  // the torch.ops overload packet, owned for the life of the process
   PyMethodDef method;
+  std::optional<c10::OperatorHandle> row_function;
 };
 
 at::Tensor call(const Op& op, const Params& params, bool tanh_form, const at::Tensor& first, const at::Tensor* second) {
   static const Op& gelu_tanh = *find_op("gelu_tanh");
   const Handle& handle = Handle::of(tanh_form ? gelu_tanh : op, Pass::forward);
   return second == nullptr ? handle.call(params, first) : handle.call(params, first, *second);
+}
+
+at::Tensor along_rows(const c10::OperatorHandle& op, const at::Tensor& input, int64_t dim) {
+  const auto call = [&] { return op.typed<at::Tensor(const at::Tensor&, int64_t)>().call(input, dim); };
+  if (input.unsafeGetTensorImpl()->has_symbolic_sizes_strides() || input.numel() < kReleaseGil) return call();
+  const py::gil_scoped_release release;
+  return call();
 }
 
 bool takes_part_in_torch_function(PyObject* object) {
@@ -89,6 +97,17 @@ PyObject* enter(PyObject* capsule, PyObject* const* args, Py_ssize_t count) {
   }
   bool exact = true;
   for (int i = 0; i < tensors; ++i) exact = exact && THPVariable_CheckExact(args[i]);
+  if (entry.op->kind == Kind::row_function) {
+    if (!exact || at::impl::torch_function_mode_enabled() || count != 2 || !PyLong_CheckExact(args[1])) {
+      require(takes_part_in_torch_function(args[0]), entry, "input", "Tensor", args[0]);
+      require(count < 2 || PyNumber_Check(args[1]) == 1 || takes_part_in_torch_function(args[1]), entry, "dim", "int",
+              args[1]);
+      return PyObject_Vectorcall(entry.general, args, count, nullptr);
+    }
+    const auto dim = PyLong_AsLongLong(args[1]);
+    if (dim == -1 && PyErr_Occurred() != nullptr) throw python_error();
+    return THPVariable_Wrap(along_rows(*entry.row_function, THPVariable_Unpack(args[0]), dim));
+  }
   if (!exact || at::impl::torch_function_mode_enabled() ||
       !parse(entry, args + tensors, count - tensors, params, tanh_form)) {
     for (int i = 0; i < tensors; ++i) {
@@ -135,7 +154,9 @@ py::object make_entry(const std::string& name, py::object general) {
                                            argument_names(op, 0, op.arity),
                                            argument_names(op, op.arity, SIZE_MAX),
                                            general.release().ptr(),
+                                           {},
                                            {}});
+  if (op.kind == Kind::row_function) entry.row_function = find_in_dispatcher(op.spec.name);
   entry.method = {op.spec.name, reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(enter)), METH_FASTCALL, nullptr};
   const auto capsule = py::reinterpret_steal<py::object>(PyCapsule_New(&entry, nullptr, nullptr));
   return py::reinterpret_steal<py::object>(PyCFunction_New(&entry.method, capsule.ptr()));
@@ -175,7 +196,7 @@ py::dict describe(const Op& op) {
   spec["facts"] = describe(op.spec.facts);
   spec["saves"] = saves[static_cast<int>(op.spec.saves)];
   spec["backward_ops"] = passes;
-  const char* const kinds[] = {"pointwise", "gated_unit", "row_function", "learned"};
+  const char* const kinds[] = {"pointwise", "gated_unit", "row_function", "learned", "maxout"};
   spec["kind"] = kinds[static_cast<int>(op.kind)];
   spec["arity"] = op.arity;
   spec["learned"] = op.learned;

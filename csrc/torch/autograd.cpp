@@ -10,6 +10,7 @@
 #include "elementwise.h"
 #include "gated_units.h"
 #include "learned.h"
+#include "maxout.h"
 #include "node.h"
 #include "row_functions.h"
 
@@ -194,6 +195,8 @@ void register_autograd(const Op& op) {
       return register_unit_autograd(library, op);
     case Kind::learned:
       return register_learned_autograd(library, op);
+    case Kind::maxout:
+      return register_maxout_autograd(library);
     case Kind::row_function:
       return register_row_function_autograd(library, op);
   }

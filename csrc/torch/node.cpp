@@ -10,6 +10,7 @@
 #include "elementwise.h"
 #include "gated_units.h"
 #include "learned.h"
+#include "maxout.h"
 #include "row_functions.h"
 
 namespace act_ext {
@@ -82,6 +83,8 @@ variable_list derivatives(const Differentiated& what, const variable_list& grads
       return unit_derivatives(what, grads, saved, needed);
     case Kind::learned:
       return learned_derivatives(what, grads, saved);
+    case Kind::maxout:
+      return maxout_derivatives(what, grads, saved);
     case Kind::row_function:
       return row_function_derivatives(what, grads, saved, needed);
   }
@@ -104,7 +107,7 @@ std::string ElementwiseNode::name() const {
 Saved ElementwiseNode::unpack() {
   Saved tensors;
   // A saved result has to find the node that it came from; a saved input has its own.
-  const NodePtr<torch::autograd::Node> self = what_.saves_output() ? owning(this) : nullptr;
+  const NodePtr<torch::autograd::Node> self = what_.saved_output() >= 0 ? owning(this) : nullptr;
   for (int i = 0; i < what_.count_tensors(); ++i) tensors[i] = saved_[i].unpack(self);
   return tensors;
 }
@@ -129,7 +132,7 @@ variable_list ElementwiseNode::apply(variable_list&& grads) {
 // bound once under the node's name.
 
 void ElementwiseNode::compiled_args(dynamo::CompiledNodeArgs& args) const {
-  for (const auto& variable : saved_) args.collect(variable, what_.saves_output());
+  for (const auto& variable : saved_) args.collect(variable, what_.saved_output() >= 0);
   args.collect(static_cast<int64_t>(what_.call.op->index));
   args.collect(static_cast<int64_t>(what_.pass));
   args.collect(what_.from_result);

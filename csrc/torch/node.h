@@ -53,11 +53,17 @@ struct Differentiated {
   // Of a gated unit on one tensor, of a row function and of learned parameters.
   std::optional<Packing> packing = std::nullopt;
 
-  bool saves_output() const { return pass == Pass::forward && (from_result || call.op->spec.saves == Saves::result); }
+  // The output that is saved in place of the inputs, or -1: the result, or maxout's indices.
+  int saved_output() const {
+    if (pass != Pass::forward) return -1;
+    if (call.op->kind == Kind::maxout) return 1;
+    return from_result || call.op->spec.saves == Saves::result ? 0 : -1;
+  }
 
-  // Double backward of learned parameters has no derivative and saves nothing.
+  // What is saved. Double backward of learned parameters has no derivative and saves nothing.
   int count_tensors() const {
     if (call.op->kind == Kind::learned && is_second(pass)) return 0;
+    if (call.op->kind == Kind::maxout) return pass == Pass::forward ? 1 : 2;
     return count_inputs(pass, packing && call.op->kind == Kind::gated_unit ? 1 : call.op->arity);
   }
 };

@@ -37,7 +37,7 @@ auto recorded(c10::DispatchKeySet keys, const Differentiated& what, Push pushed_
     int i = 0;
     for (const at::Tensor* tensor : tensors) {
       node->add_next_edge(torch::autograd::impl::gradient_edge(*tensor));
-      if (!what.saves_output() && i < what.count_tensors()) node->save(i++, *tensor, /*is_output=*/false);
+      if (what.saved_output() < 0 && i < what.count_tensors()) node->save(i++, *tensor, /*is_output=*/false);
     }
   }
   auto out = [&] {
@@ -49,7 +49,9 @@ auto recorded(c10::DispatchKeySet keys, const Differentiated& what, Push pushed_
   if (!node && !has_tangent) return out;
   const auto outputs = as_list(out);
   if (node) {
-    for (const at::Tensor& output : outputs) torch::autograd::set_history(output, node);
+    for (const at::Tensor& output : outputs) {
+      if (output.is_floating_point()) torch::autograd::set_history(output, node);
+    }
   }
   if (has_tangent) {
     Saved primals;
@@ -59,12 +61,12 @@ auto recorded(c10::DispatchKeySet keys, const Differentiated& what, Push pushed_
       tangents.push_back(tensor->_fw_grad(0));
     }
     tangents = pushed_forward(what, primals, tangents, outputs);
-    for (size_t i = 0; i < outputs.size(); ++i) {
+    for (size_t i = 0; i < tangents.size(); ++i) {
       outputs[i]._set_fw_grad(tangents[i], /*level=*/0, /*is_inplace_op=*/false);
     }
   }
   // With its tangent, which a derivative of the gradient asks for.
-  if (node && what.saves_output()) node->save(0, outputs[0], /*is_output=*/true);
+  if (node && what.saved_output() >= 0) node->save(0, outputs[what.saved_output()], /*is_output=*/true);
   return out;
 }
 

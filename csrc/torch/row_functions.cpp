@@ -132,9 +132,10 @@ Tensor by_result(const Differentiated& what, const Tensor& g, const Tensor& y, c
 variable_list pushed_forward(const Differentiated& what, const Saved& inputs, const variable_list& tangents,
                              const variable_list& outputs) {
   if (what.pass == Pass::forward) {
-    // What double backward gives by grad_output is the Jacobian's product with h.
-    const Tensor& y = outputs[0];
-    return {std::get<0>(double_backward_pass(what, tangents[0], at::zeros_like(y), y.detach()))};
+    // The result is not detached, since a derivative of the tangent depends on it. Softmax's Jacobian is symmetric.
+    const Tensor &t = tangents[0], &y = outputs[0];
+    if (!what.call.op->logarithmic) return {backward_pass(what, t, y)};
+    return {t - (y.exp() * t).sum(what.packing->dim, /*keepdim=*/true)};
   }
   TORCH_CHECK_NOT_IMPLEMENTED(what.pass == Pass::backward, what.call.op->spec.name,
                               ": the third derivative is not implemented");
@@ -175,9 +176,17 @@ variable_list row_function_derivatives(const Differentiated& what, const variabl
                                        const Needed& needed) {
   if (!any_defined(grads)) return variable_list(what.count_tensors());
   if (what.pass == Pass::forward) return {backward_pass(what, grads[0], saved[0])};
-  TORCH_CHECK_NOT_IMPLEMENTED(what.pass == Pass::backward, what.call.op->spec.name,
+  if (what.pass == Pass::backward) return as_list(double_backward_pass(what, grads[0], saved[0], saved[1]));
+  // Double backward is linear in h.
+  TORCH_CHECK_NOT_IMPLEMENTED(!needed[1] && !needed[2], what.call.op->spec.name,
                               ": the third derivative is not implemented");
-  return as_list(double_backward_pass(what, grads[0], saved[0], saved[1]));
+  Tensor by_h;
+  if (grads[0].defined()) by_h = backward_pass(what, grads[0], saved[2]);
+  if (grads[1].defined()) {
+    const Tensor term = by_result(what, saved[1], saved[2], grads[1]);
+    by_h = by_h.defined() ? by_h + term : term;
+  }
+  return {by_h, Tensor(), Tensor()};
 }
 
 void register_row_function_autograd(torch::Library& library, const Op& op) {
