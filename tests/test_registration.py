@@ -50,6 +50,15 @@ MODULES = {
     "logish": "Logish",
     "gish": "Gish",
 }
+LEARNED_MODULES = {
+    "prelu": "PReLU",
+    "learned_swish": "LearnedSwish",
+    "pelu": "PELU",
+    "acon_c": "AconC",
+    "xielu": "XIELU",
+    "star_relu": "StarReLU",
+    "dyt": "DyT",
+}
 
 
 def schema_defaults(name):
@@ -94,8 +103,10 @@ def test_documentation(name):
 
 
 def test_every_op_has_a_module():
+    assert set(LEARNED_MODULES) == {spec["name"] for spec in SPECS if spec["kind"] == "learned"}
     assert set(MODULES) == set(NAMES)
     public = {n for n, c in vars(act_ext.nn).items() if inspect.isclass(c) and issubclass(c, torch.nn.Module)}
+    public -= set(LEARNED_MODULES.values())
     gated = {"GLU"} | {n for n in public if issubclass(getattr(act_ext.nn, n), act_ext.nn._GatedFeedForward)}
     assert {n for n in public - gated if not n.startswith("_")} == set(MODULES.values())
 
