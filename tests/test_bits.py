@@ -33,15 +33,6 @@ def passes(case, x, g):
     return results
 
 
-UNITS = [spec["name"] for spec in SPECS if spec["kind"] == "gated_unit"]
-
-
-def unit_passes(name, gate, up, g):
-    """Those of a gated unit."""
-    op, backward, second = (getattr(torch.ops.act_ext, name + s) for s in ("", "_backward", "_double_backward"))
-    return [op(gate, up), *backward(g, gate, up), *second(up, gate, g, gate, up)]
-
-
 LEARNED = {spec["name"]: spec["arity"] - 1 for spec in SPECS if spec["kind"] == "learned"}  # number of parameters
 
 
@@ -50,6 +41,15 @@ def learned_passes(name, x, g):
     op, backward, second = (getattr(torch.ops.act_ext, name + s) for s in ("", "_backward", "_double_backward"))
     parameters = [torch.full((1,), value, dtype=x.dtype) for value in (1.375, 0.7, 0.3)[: LEARNED[name]]]
     return [op(x, *parameters), backward(g, x, *parameters)[0], *second(g, *parameters, g, x, *parameters)[:2]]
+
+
+UNITS = [spec["name"] for spec in SPECS if spec["kind"] == "gated_unit"]
+
+
+def unit_passes(name, gate, up, g):
+    """Those of a gated unit."""
+    op, backward, second = (getattr(torch.ops.act_ext, name + s) for s in ("", "_backward", "_double_backward"))
+    return [op(gate, up), *backward(g, gate, up), *second(up, gate, g, gate, up)]
 
 
 def same_bits(a, b):
@@ -121,8 +121,8 @@ def digests():
     for dtype in DTYPES:
         x = inputs(dtype, 20_011)
         results = {case.name: passes(case, x, x.flip(0)) for case in DEFAULTS}
-        results |= {name: unit_passes(name, x, x.roll(9), x.flip(0)) for name in UNITS}
         results |= {name: learned_passes(name, x, x.flip(0)) for name in LEARNED}
+        results |= {name: unit_passes(name, x, x.roll(9), x.flip(0)) for name in UNITS}
         for name, outputs in results.items():
             for number, result in enumerate(outputs):
                 key = f"{name} {dtype} {number}"

@@ -12,6 +12,15 @@ import act_ext
 from act_ext._register import SPECS
 from tests.table import DEFAULTS, NAMES, SPEC, each_default, each_dtype
 
+LEARNED_MODULES = {
+    "prelu": "PReLU",
+    "learned_swish": "LearnedSwish",
+    "pelu": "PELU",
+    "acon_c": "AconC",
+    "xielu": "XIELU",
+    "star_relu": "StarReLU",
+    "dyt": "DyT",
+}
 MODULES = {
     "identity": "Identity",
     "binary_step": "BinaryStep",
@@ -49,15 +58,6 @@ MODULES = {
     "smish": "Smish",
     "logish": "Logish",
     "gish": "Gish",
-}
-LEARNED_MODULES = {
-    "prelu": "PReLU",
-    "learned_swish": "LearnedSwish",
-    "pelu": "PELU",
-    "acon_c": "AconC",
-    "xielu": "XIELU",
-    "star_relu": "StarReLU",
-    "dyt": "DyT",
 }
 
 
