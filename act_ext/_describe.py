@@ -27,7 +27,7 @@ def _facts(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _lines(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    for part in ("formula", "derivative", "params", "paper"):
+    for part in ("formula", "derivative", "learned", "params", "paper"):
         if spec.get(part):
             yield {"params": "parameters"}.get(part, part), spec[part]
     facts = spec.get("facts")

@@ -243,6 +243,11 @@ def _register_row_function(spec: dict[str, Any]) -> None:
 # The activations with learned parameters: tensors of one element, or of one for each channel.
 
 
+def _channel_dim(dim: int, rank: int) -> int | None:
+    """The dimension of the channels, counted from the front. None without: torch takes the second, if there is one."""
+    return None if rank == 0 or (rank == 1 and dim == 1) else _wrapped(dim, rank)
+
+
 def _fake_learned(spec: dict[str, Any], op: str) -> Any:
     arity = spec["arity"]
 
@@ -251,9 +256,16 @@ def _fake_learned(spec: dict[str, Any], op: str) -> Any:
         saved = tensors[-arity:]
         *before, input = tensors[: -arity + 1]
         _check_alike(*(t for t in before if t.shape == input.shape), input)
+        dim = _channel_dim(args[len(tensors)] if len(args) > len(tensors) else 1, input.dim())
+        channels = 1 if dim is None else input.size(dim)
         for parameter in saved[1:]:
             if parameter.dtype != input.dtype or parameter.device != input.device:
                 raise RuntimeError("act_ext: learned parameters must have the dtype and device of input")
+            if parameter.dim() > 1 or parameter.numel() not in (1, channels):
+                raise RuntimeError(
+                    f"act_ext: learned parameters must have one element or one for each of the {channels} channels, "
+                    f"got shape {tuple(parameter.shape)}"
+                )
         if op == spec["name"]:
             return _like(input)
         gradients = tuple(torch.empty_like(parameter) for parameter in saved[1:])
@@ -271,8 +283,7 @@ def _batched_learned(spec: dict[str, Any], op: Any) -> Any:
         tensors = [_batch_first(info, arg, dim) for arg, dim in zip(args[:count], in_dims, strict=False)]
         input = tensors[count - arity]
         rank = input.dim() - 1
-        given = args[count] if len(args) > count else 1
-        dim = None if rank == 0 or (rank == 1 and given == 1) else _wrapped(given, rank)
+        dim = _channel_dim(args[count] if len(args) > count else 1, rank)
 
         def is_parameter(k: int) -> bool:
             return k > count - arity or (count > 1 + arity and 0 < k < arity)

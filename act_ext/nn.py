@@ -6,6 +6,8 @@ act_ext: constructor, attributes, repr, pickling and ``state_dict`` are the same
 True
 """
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -301,6 +303,228 @@ class Gish(_InPlace):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.gish(input, self.inplace)
+
+
+# With learned parameters, under the names that their papers' code gives them.
+
+
+class PReLU(torch.nn.PReLU):
+    """See :func:`act_ext.functional.prelu`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.prelu(input, self.weight)
+
+
+class _Learned(torch.nn.Module):
+    """What the modules below share: parameters that reset_parameters fills with ``initial``, in the order of its names.
+
+    Args:
+        initial: the name of each parameter and what it starts from.
+        sizes: how many elements each has; 1 where it is not named.
+    """
+
+    def __init__(
+        self,
+        initial: dict[str, float],
+        sizes: dict[str, int],
+        device: torch.device | str | None,
+        dtype: torch.dtype | None,
+    ) -> None:
+        super().__init__()
+        self._initial = initial
+        for name in initial:
+            parameter = torch.empty(sizes.get(name, 1), device=device, dtype=dtype)
+            self.register_parameter(name, torch.nn.Parameter(parameter))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Sets the parameters to what they started from."""
+        for name, value in self._initial.items():
+            torch.nn.init.constant_(getattr(self, name), value)
+
+
+class LearnedSwish(_Learned):
+    """Swish whose ``beta`` is learned, see :func:`act_ext.functional.learned_swish`.
+
+    Args:
+        num_parameters: 1, or the number of channels, in dimension 1 of the input.
+        init: what beta starts from.
+    """
+
+    def __init__(
+        self,
+        num_parameters: int = 1,
+        init: float = 1.0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__({"beta": init}, {"beta": num_parameters}, device, dtype)
+        self.num_parameters = num_parameters
+
+    def extra_repr(self) -> str:
+        return f"num_parameters={self.num_parameters}"
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.learned_swish(input, self.beta)
+
+
+class PELU(_Learned):
+    """See :func:`act_ext.functional.pelu`.
+
+    Both parameters have to stay positive, and nothing here sees to that: after a step of the optimizer,
+    ``module.a.data.clamp_(min=0.1)`` does, and the same for ``b``.
+
+    Args:
+        num_parameters: 1, or the number of channels, in dimension 1 of the input.
+        a: what a starts from.
+        b: what b starts from.
+    """
+
+    def __init__(
+        self,
+        num_parameters: int = 1,
+        a: float = 1.0,
+        b: float = 1.0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__({"a": a, "b": b}, {"a": num_parameters, "b": num_parameters}, device, dtype)
+        self.num_parameters = num_parameters
+
+    def extra_repr(self) -> str:
+        return f"num_parameters={self.num_parameters}"
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.pelu(input, self.a, self.b)
+
+
+class AconC(_Learned):
+    """See :func:`act_ext.functional.acon_c`.
+
+    As in the paper's code, p1 and p2 start from the normal distribution and beta from 1. There they have the shape
+    (1, channels, 1, 1), here (channels,).
+
+    Args:
+        channels: the number of channels, in dimension 1 of the input.
+    """
+
+    def __init__(
+        self, channels: int, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> None:
+        names = ("p1", "p2", "beta")
+        super().__init__(dict.fromkeys(names, 1.0), dict.fromkeys(names, channels), device, dtype)
+        self.channels = channels
+
+    def reset_parameters(self) -> None:
+        """Draws p1 and p2, and sets beta to 1."""
+        super().reset_parameters()
+        torch.nn.init.normal_(self.p1)
+        torch.nn.init.normal_(self.p2)
+
+    def extra_repr(self) -> str:
+        return f"{self.channels}"
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.acon_c(input, self.p1, self.p2, self.beta)
+
+
+class XIELU(_Learned):
+    """See :func:`act_ext.functional.xielu`.
+
+    As in the paper's code, the function takes ``softplus(alpha_p)`` and ``beta + softplus(alpha_n)``, so that its slope
+    at minus infinity is negative. beta and eps are numbers, not in the state_dict.
+
+    Args:
+        alpha_p_init: what ``softplus(alpha_p)`` starts from.
+        alpha_n_init: what ``beta + softplus(alpha_n)`` starts from; more than beta.
+        beta: the slope at 0.
+        eps: where the exponential begins.
+    """
+
+    def __init__(
+        self,
+        alpha_p_init: float = 0.8,
+        alpha_n_init: float = 0.8,
+        beta: float = 0.5,
+        eps: float = -1e-6,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        if alpha_p_init <= 0 or alpha_n_init <= beta:
+            raise ValueError(
+                f"XIELU: alpha_p_init must be positive and alpha_n_init more than beta ({beta}), "
+                f"got {alpha_p_init} and {alpha_n_init}"
+            )
+        # The inverse of softplus.
+        alpha_p, alpha_n = (math.log(math.expm1(value)) for value in (alpha_p_init, alpha_n_init - beta))
+        super().__init__({"alpha_p": alpha_p, "alpha_n": alpha_n}, {}, device, dtype)
+        self.beta, self.eps = beta, eps
+
+    def extra_repr(self) -> str:
+        return f"beta={self.beta}, eps={self.eps}"
+
+    def forward(self, input: Tensor) -> Tensor:
+        alpha_p, alpha_n = F.softplus(self.alpha_p), self.beta + F.softplus(self.alpha_n)
+        return F.xielu(input, alpha_p, alpha_n, self.beta, self.eps)
+
+
+class StarReLU(_Learned):
+    """See :func:`act_ext.functional.star_relu`. The defaults make mean 0 and variance 1 of a normal input.
+
+    Args:
+        scale: what scale starts from.
+        bias: what bias starts from.
+        scale_learnable: whether scale has a gradient.
+        bias_learnable: whether bias has one.
+    """
+
+    def __init__(
+        self,
+        scale: float = 0.8944271909999159,
+        bias: float = -0.4472135954999579,
+        scale_learnable: bool = True,
+        bias_learnable: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__({"scale": scale, "bias": bias}, {}, device, dtype)
+        self.scale.requires_grad_(scale_learnable)
+        self.bias.requires_grad_(bias_learnable)
+
+    def extra_repr(self) -> str:
+        return f"scale_learnable={self.scale.requires_grad}, bias_learnable={self.bias.requires_grad}"
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.star_relu(input, self.scale, self.bias)
+
+
+class DyT(_Learned):
+    """See :func:`act_ext.functional.dyt`: one alpha for all channels, weight and bias for each.
+
+    Args:
+        normalized_shape: the number of channels, also as a tuple of this one, as LayerNorm has it.
+        channels_last: whether the channels are the last dimension of the input, or dimension 1.
+        alpha_init_value: what alpha starts from; weight starts from 1 and bias from 0.
+    """
+
+    def __init__(
+        self,
+        normalized_shape: int | tuple[int],
+        channels_last: bool = True,
+        alpha_init_value: float = 0.5,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        (channels,) = (normalized_shape,) if isinstance(normalized_shape, int) else normalized_shape
+        initial = {"alpha": alpha_init_value, "weight": 1.0, "bias": 0.0}
+        super().__init__(initial, {"weight": channels, "bias": channels}, device, dtype)
+        self.normalized_shape, self.channels_last, self.alpha_init_value = (channels,), channels_last, alpha_init_value
+
+    def extra_repr(self) -> str:
+        return f"{self.normalized_shape}, channels_last={self.channels_last}, alpha_init_value={self.alpha_init_value}"
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.dyt(input, self.alpha, self.weight, self.bias, -1 if self.channels_last else 1)
 
 
 # The gated units.

@@ -12,6 +12,22 @@ def _swiglu_clamped(gate: Tensor, up: Tensor, alpha: float = 1.702, limit: float
     return gate * torch.sigmoid(alpha * gate) * (up + 1)
 
 
+def _pelu(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    a, b = a[:, None], b[:, None]
+    return torch.where(x > 0, a / b * x, a * torch.expm1(x.clamp(max=0) / b))
+
+
+def _acon_c(x: Tensor, p1: Tensor, p2: Tensor, beta: Tensor) -> Tensor:
+    p2 = p2[:, None]
+    dpx = (p1[:, None] - p2) * x
+    return dpx * torch.sigmoid(beta[:, None] * dpx) + p2 * x
+
+
+def _xielu(x: Tensor, alpha_p: Tensor, alpha_n: Tensor, beta: float = 0.5, eps: float = -1e-6) -> Tensor:
+    below = (torch.expm1(x.clamp(max=eps)) - x) * alpha_n[:, None]
+    return torch.where(x > 0, alpha_p[:, None] * x * x, below) + beta * x
+
+
 NATIVE: dict[str, Callable[..., Tensor]] = {
     "identity": torch.clone,
     "binary_step": lambda x: (x >= 0).to(x.dtype),
@@ -49,6 +65,14 @@ NATIVE: dict[str, Callable[..., Tensor]] = {
     "smish": lambda x: x * torch.tanh(torch.log1p(torch.sigmoid(x))),
     "logish": lambda x: x * torch.log1p(torch.sigmoid(x)),
     "gish": lambda x: x * torch.log(2 - torch.exp(-torch.exp(x))),
+    # For inputs of shape (N, C, L) and a parameter for each channel.
+    "prelu": F.prelu,
+    "learned_swish": lambda x, beta: x * torch.sigmoid(beta[:, None] * x),
+    "pelu": _pelu,
+    "acon_c": _acon_c,
+    "xielu": _xielu,
+    "star_relu": lambda x, scale, bias: scale[:, None] * F.relu(x) ** 2 + bias[:, None],
+    "dyt": lambda x, alpha, weight, bias: torch.tanh(alpha * x) * weight + bias,
     "siglu": lambda gate, up: torch.sigmoid(gate) * up,
     "swiglu": lambda gate, up: F.silu(gate) * up,
     "geglu": lambda gate, up: F.gelu(gate) * up,
@@ -68,3 +92,6 @@ TRANSCENDENTAL = [
 
 # Arguments that have no default.
 REQUIRED = {"threshold": {"threshold": 0.1, "value": 0.0}}
+
+# Measured where they are named.
+ON_REQUEST = ["learned_swish", "pelu", "acon_c", "xielu", "star_relu", "dyt"]

@@ -12,7 +12,7 @@ import act_ext
 from act_ext._register import SPECS
 from benchmarks.natives import NATIVE
 
-SPEC = {spec["name"]: spec for spec in SPECS if spec["arity"] == 1}
+SPEC = {spec["name"]: spec for spec in SPECS if spec["kind"] == "pointwise"}
 NAMES = list(SPEC)
 DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.float16]
 

@@ -33,7 +33,17 @@ def passes(case, x, g):
     return results
 
 
-UNITS = [spec["name"] for spec in SPECS if spec["arity"] == 2]
+LEARNED = {spec["name"]: spec["arity"] - 1 for spec in SPECS if spec["kind"] == "learned"}  # number of parameters
+
+
+def learned_passes(name, x, g):
+    """What an activation with learned parameters gives for each element: value, gradient and the second ones."""
+    op, backward, second = (getattr(torch.ops.act_ext, name + s) for s in ("", "_backward", "_double_backward"))
+    parameters = [torch.full((1,), value, dtype=x.dtype) for value in (1.375, 0.7, 0.3)[: LEARNED[name]]]
+    return [op(x, *parameters), backward(g, x, *parameters)[0], *second(g, *parameters, g, x, *parameters)[:2]]
+
+
+UNITS = [spec["name"] for spec in SPECS if spec["kind"] == "gated_unit"]
 
 
 def unit_passes(name, gate, up, g):
@@ -111,6 +121,7 @@ def digests():
     for dtype in DTYPES:
         x = inputs(dtype, 20_011)
         results = {case.name: passes(case, x, x.flip(0)) for case in DEFAULTS}
+        results |= {name: learned_passes(name, x, x.flip(0)) for name in LEARNED}
         results |= {name: unit_passes(name, x, x.roll(9), x.flip(0)) for name in UNITS}
         for name, outputs in results.items():
             for number, result in enumerate(outputs):
@@ -148,7 +159,7 @@ def test_forced_capability(capability):
     assert run_with(capability, code).returncode == 0
     environment = os.environ | {"ACT_EXT_CPU_CAPABILITY": capability}
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/test_special.py"]
-    command += ["tests/test_values.py", "tests/test_gated_units.py"]
+    command += ["tests/test_values.py", "tests/test_gated_units.py", "tests/test_learned.py"]
     command += ["-k", "(limits or nan or signed or values_and) and not cuda and not expanded"]
     result = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout[-3000:]

@@ -187,8 +187,8 @@ def test_derivative(case):
 
 def test_only_functions_of_one_variable_have_facts():
     for spec in SPECS:
-        assert (spec["facts"] is not None) == (spec["arity"] == 1)
-        assert bool(spec["derivative"]) == (spec["arity"] == 1)
+        assert (spec["facts"] is not None) == (spec["kind"] == "pointwise")
+        assert bool(spec["derivative"]) == (spec["kind"] == "pointwise")
 
 
 @pytest.mark.parametrize("name", act_ext.list_activations())
@@ -197,7 +197,7 @@ def test_describe(name, capsys):
     text = capsys.readouterr().out
     spec = next(spec for spec in SPECS if spec["name"] == name)
     assert text.startswith(f"{name}\n")
-    for part in ("formula", "derivative", "params", "paper"):
+    for part in ("formula", "derivative", "learned", "params", "paper"):
         assert spec[part] in text
     if spec["facts"]:
         assert f"{spec['facts']['infimum']:.7g} to {spec['facts']['supremum']:.7g}" in text

@@ -12,6 +12,15 @@ import act_ext
 from act_ext._register import SPECS
 from tests.table import DEFAULTS, NAMES, SPEC, each_default, each_dtype
 
+LEARNED_MODULES = {
+    "prelu": "PReLU",
+    "learned_swish": "LearnedSwish",
+    "pelu": "PELU",
+    "acon_c": "AconC",
+    "xielu": "XIELU",
+    "star_relu": "StarReLU",
+    "dyt": "DyT",
+}
 MODULES = {
     "identity": "Identity",
     "binary_step": "BinaryStep",
@@ -94,8 +103,10 @@ def test_documentation(name):
 
 
 def test_every_op_has_a_module():
+    assert set(LEARNED_MODULES) == {spec["name"] for spec in SPECS if spec["kind"] == "learned"}
     assert set(MODULES) == set(NAMES)
     public = {n for n, c in vars(act_ext.nn).items() if inspect.isclass(c) and issubclass(c, torch.nn.Module)}
+    public -= set(LEARNED_MODULES.values())
     gated = {"GLU"} | {n for n in public if issubclass(getattr(act_ext.nn, n), act_ext.nn._GatedFeedForward)}
     assert {n for n in public - gated if not n.startswith("_")} == set(MODULES.values())
 

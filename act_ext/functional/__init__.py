@@ -18,6 +18,7 @@ from act_ext.functional.gated_units import (
     swiglu,
     swiglu_clamped,
 )
+from act_ext.functional.learned import acon_c, dyt, learned_swish, pelu, prelu, star_relu, xielu
 from act_ext.functional.literature import gish, hard_mish, isrlu, isru, lisht, logish, smish, squareplus, tanhexp
 from act_ext.functional.rectifiers import (
     binary_step,
@@ -36,9 +37,11 @@ from act_ext.functional.rectifiers import (
 from act_ext.functional.sigmoidal import logsigmoid, sigmoid, softplus, softsign, tanh, tanhshrink
 
 __all__ = [
+    "acon_c",
     "bilinear_glu",
     "binary_step",
     "celu",
+    "dyt",
     "elu",
     "geglu",
     "geglu_tanh",
@@ -55,10 +58,13 @@ __all__ = [
     "isrlu",
     "isru",
     "leaky_relu",
+    "learned_swish",
     "lisht",
     "logish",
     "logsigmoid",
     "mish",
+    "pelu",
+    "prelu",
     "quick_geglu",
     "quick_gelu",
     "reglu",
@@ -75,6 +81,7 @@ __all__ = [
     "softshrink",
     "softsign",
     "squareplus",
+    "star_relu",
     "swiglu",
     "swiglu_clamped",
     "swish",
@@ -82,6 +89,7 @@ __all__ = [
     "tanhexp",
     "tanhshrink",
     "threshold",
+    "xielu",
 ]
 
 # Where they are found, and not where they are written, is where documentation and pickles say they are.

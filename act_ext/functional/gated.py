@@ -5,6 +5,7 @@ from torch.compiler import is_dynamo_compiling
 
 from act_ext._register import entry
 from act_ext.functional._common import documented, ops
+from act_ext.functional.learned import learned_swish
 
 _silu = entry("silu")
 
@@ -30,13 +31,14 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
 _swish = entry("swish")
 
 
-@documented()
-def swish(input: Tensor, beta: float = 1.0, inplace: bool = False) -> Tensor:
+@documented("ValueError: if inplace is set and beta is a tensor.")
+def swish(input: Tensor, beta: float | Tensor = 1.0, inplace: bool = False) -> Tensor:
     """SiLU with a chosen beta.
 
     Args:
         input: the tensor to apply the function to.
-        beta: scales input inside the sigmoid: 0 gives half of input, infinity ReLU.
+        beta: scales input inside the sigmoid: 0 gives half of input, infinity ReLU. A tensor is learned, as by
+            :func:`learned_swish` with the channels in dimension 1.
         inplace: overwrite input with the result.
 
     Example:
@@ -44,6 +46,10 @@ def swish(input: Tensor, beta: float = 1.0, inplace: bool = False) -> Tensor:
         >>> act_ext.functional.swish(torch.tensor([-1.0, 2.0]))
         tensor([-0.2689,  1.7616])
     """
+    if isinstance(beta, Tensor):
+        if inplace:
+            raise ValueError("swish: inplace is for a beta that is a number, got a tensor")
+        return learned_swish(input, beta)
     if not inplace and not is_dynamo_compiling():
         return _swish(input, beta)
     return ops.swish_(input, beta) if inplace else ops.swish(input, beta)
