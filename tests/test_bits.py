@@ -33,7 +33,7 @@ def passes(case, x, g):
     return results
 
 
-UNITS = [spec["name"] for spec in SPECS if spec["arity"] == 2]
+UNITS = [spec["name"] for spec in SPECS if spec["kind"] == "gated_unit"]
 
 
 def unit_passes(name, gate, up, g):

@@ -187,8 +187,8 @@ def test_derivative(case):
 
 def test_only_functions_of_one_variable_have_facts():
     for spec in SPECS:
-        assert (spec["facts"] is not None) == (spec["arity"] == 1)
-        assert bool(spec["derivative"]) == (spec["arity"] == 1)
+        assert (spec["facts"] is not None) == (spec["kind"] == "pointwise")
+        assert bool(spec["derivative"]) == (spec["kind"] == "pointwise")
 
 
 @pytest.mark.parametrize("name", act_ext.list_activations())

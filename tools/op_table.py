@@ -1,5 +1,6 @@
 """Writes the table of ops in README.md from the specs: `python -m tools.op_table`."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +22,31 @@ def range_of(facts: dict[str, Any]) -> str:
     return f"{facts['infimum']:.4g} to {facts['supremum']:.4g}"
 
 
-def rows(arity: int, pointwise: bool) -> str:
-    titles = ["op", "parameters", "formula", *(["range", "saves"] if pointwise else []), "paper"]
-    lines = [titles, ["---"] * len(titles)]
-    for spec in SPECS:
-        if spec["arity"] != arity:
-            continue
-        parameters = f"`{spec['params']}`" if spec["params"] else ""
-        formula = spec["formula"].replace("|", "\\|")
-        more = [range_of(spec["facts"]), spec["saves"]] if pointwise else []
-        lines.append([f"`{spec['name']}`", parameters, f"`{formula}`", *more, link(spec["paper"])])
+CELLS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "op": lambda spec: f"`{spec['name']}`",
+    "parameters": lambda spec: f"`{spec['params']}`" if spec["params"] else "",
+    "formula": lambda spec: "`" + spec["formula"].replace("|", "\\|") + "`",
+    "range": lambda spec: range_of(spec["facts"]),
+    "saves": lambda spec: spec["saves"],
+    "paper": lambda spec: link(spec["paper"]),
+}
+
+
+def rows(kind: str, titles: list[str]) -> str:
+    specs = [spec for spec in SPECS if spec["kind"] == kind]
+    lines = [titles, ["---"] * len(titles), *([CELLS[title](spec) for title in titles] for spec in specs)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def table() -> str:
-    return f"{rows(1, pointwise=True)}\n\nThe gated units:\n\n{rows(2, pointwise=False)}"
+    parts = [
+        rows("pointwise", ["op", "parameters", "formula", "range", "saves", "paper"]),
+        "The gated units:",
+        rows("gated_unit", ["op", "parameters", "formula", "paper"]),
+        "Functions of rows:",
+        rows("row_function", ["op", "formula", "paper"]),
+    ]
+    return "\n\n".join(parts)
 
 
 def between_markers() -> str:

@@ -19,6 +19,7 @@ from act_ext.functional.gated_units import (
     swiglu_clamped,
 )
 from act_ext.functional.literature import gish, hard_mish, isrlu, isru, lisht, logish, smish, squareplus, tanhexp
+from act_ext.functional.normalizing import log_softmax, softmax, softmin
 from act_ext.functional.rectifiers import (
     binary_step,
     hardshrink,
@@ -56,6 +57,7 @@ __all__ = [
     "isru",
     "leaky_relu",
     "lisht",
+    "log_softmax",
     "logish",
     "logsigmoid",
     "mish",
@@ -71,6 +73,8 @@ __all__ = [
     "sigmoid",
     "silu",
     "smish",
+    "softmax",
+    "softmin",
     "softplus",
     "softshrink",
     "softsign",

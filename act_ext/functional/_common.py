@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.overrides import is_tensor_like
 
 from act_ext._register import SPECS
 
@@ -46,3 +47,8 @@ def documented(raises: str = "") -> Callable[[Callable[..., Tensor]], Callable[.
         return function
 
     return complete
+
+
+def require_tensor(name: str, argument: str, given: object) -> None:
+    if not is_tensor_like(given):
+        raise TypeError(f"act_ext.{name}(): argument '{argument}' must be Tensor, not {type(given).__name__}")

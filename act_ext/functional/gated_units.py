@@ -4,10 +4,9 @@ from collections.abc import Callable
 
 from torch import Tensor
 from torch.compiler import is_dynamo_compiling
-from torch.overrides import is_tensor_like
 
 from act_ext._register import entry
-from act_ext.functional._common import ops, specs
+from act_ext.functional._common import ops, require_tensor, specs
 
 _UNIT_NOTES = """
     Formula, in torch's terms:
@@ -41,19 +40,14 @@ def documented_unit(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return function
 
 
-def _require_tensor(name: str, argument: str, given: object) -> None:
-    if not is_tensor_like(given):
-        raise TypeError(f"act_ext.{name}(): argument '{argument}' must be Tensor, not {type(given).__name__}")
-
-
-_units = {name: entry(name) for name, spec in specs.items() if spec["arity"] == 2}
+_units = {name: entry(name) for name, spec in specs.items() if spec["kind"] == "gated_unit"}
 
 
 def _unit(
     name: str, gate: Tensor, up: Tensor | None, dim: int, gate_first: bool, interleaved: bool, *params: float
 ) -> Tensor:
     if up is None:
-        _require_tensor(name, "gate", gate)
+        require_tensor(name, "gate", gate)
         return getattr(ops, name + "_packed")(gate, dim, gate_first, interleaved, *params)
     return getattr(ops, name)(gate, up, *params) if is_dynamo_compiling() else _units[name](gate, up, *params)
 
@@ -80,7 +74,7 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
         >>> act_ext.functional.glu(torch.tensor([1.0, 2.0, -1.0, 0.0]))
         tensor([0.2689, 1.0000])
     """
-    _require_tensor("glu", "input", input)
+    require_tensor("glu", "input", input)
     return ops.siglu_packed(input, dim, False)
 
 
