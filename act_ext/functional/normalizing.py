@@ -52,11 +52,18 @@ def _documented(derivative: str) -> Callable[[Callable[..., Tensor]], Callable[.
 _row_functions = {name: entry(name) for name, spec in specs.items() if spec["kind"] == "row_function"}
 
 
+def _implicit_dim(name: str, rank: int, stacklevel: int) -> int:
+    """torch's choice, with its warning, which a compiler could not trace."""
+    if is_dynamo_compiling():
+        return 0 if rank in (0, 1, 3) else 1
+    return _get_softmax_dim(name, rank, stacklevel + 1)
+
+
 def _row_function(name: str, input: Tensor, dim: int | None, stacklevel: int, dtype: torch.dtype | None) -> Tensor:
     if dim is None or dtype is not None:  # otherwise the op requires it
         require_tensor(name, "input", input)
     if dim is None:
-        dim = _get_softmax_dim(name, input.dim(), stacklevel + 1)
+        dim = _implicit_dim(name, input.dim(), stacklevel + 1)
     if dtype is not None:
         input = input.to(dtype)
     return getattr(ops, name)(input, dim) if is_dynamo_compiling() else _row_functions[name](input, dim)
