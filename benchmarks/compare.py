@@ -30,9 +30,15 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 SIZES = {"1": 1, "32Ki": 1 << 15, "1Mi": 1 << 20, "16Mi": 1 << 24}
 QUICK = {"dtypes": ["float32", "bfloat16"], "sizes": ["32Ki", "1Mi"], "rounds": 9, "round_seconds": 0.008}
 FULL = {"dtypes": list(DTYPES), "sizes": list(SIZES), "rounds": 15, "round_seconds": 0.01}
-
-
-ARITY = {spec["name"]: spec["arity"] for spec in SPECS}
+KIND = {spec["name"]: spec["kind"] for spec in SPECS}
+# What a function of rows is measured on, from 2^20 elements on: the shape and the dimension along which the rows lie.
+ROWS = {
+    "128": ((-1, 128), 1),
+    "1024": ((-1, 1024), 1),
+    "32768": ((-1, 32768), 1),
+    "1024 strided": ((1024, -1), 0),
+    "64 strided": ((-1, 64, 1024), 1),
+}
 
 
 @dataclass
@@ -40,6 +46,7 @@ class Row:
     op: str
     dtype: str
     size: str
+    rows: str  # the length of a row function's rows
     direction: str
     device: str
     threads: int
@@ -50,14 +57,28 @@ class Row:
     of_copy: float  # act_ext's bandwidth as a fraction of the machine's own copy of such a tensor
     compiled_ratio: float | None = None  # torch.compile of the native op against act_ext
 
+    @property
+    def title(self):
+        return f"{self.op} {self.rows}".rstrip()
 
-def inputs_of(name, x):
-    """The op's tensors: x, and for a gated unit another one like it."""
-    return (x,) if ARITY[name] == 1 else (x, torch.randn_like(x))
+
+def rows_of(name, size):
+    """The rows that the op is measured on, none unless it is a function of rows. Less than 2^20 elements are one."""
+    if KIND[name] != "row_function":
+        return [""]
+    return list(ROWS) if SIZES[size] >= 1 << 20 else [str(SIZES[size])]
 
 
-def forward_calls(name, inputs, compiled):
+def arguments_of(name, x, rows):
+    """The op's tensors, x and for a gated unit another one like it, and its other arguments."""
     kwargs = REQUIRED.get(name, {})
+    if rows:
+        shape, dim = ROWS.get(rows, ((-1,), 0))
+        x, kwargs = x.view(shape), {"dim": dim}
+    return ((x, torch.randn_like(x)) if KIND[name] == "gated_unit" else (x,)), kwargs
+
+
+def forward_calls(name, inputs, kwargs, compiled):
     native, ours = NATIVE[name], getattr(act_ext.functional, name)
     calls = [lambda: native(*inputs, **kwargs), lambda: ours(*inputs, **kwargs)]
     if compiled is not None:
@@ -65,13 +86,13 @@ def forward_calls(name, inputs, compiled):
     return calls
 
 
-def backward_calls(name, inputs, compiled):
+def backward_calls(name, inputs, kwargs, compiled):
     """Backward through autograd's engine, as training runs it; None where the native op has no gradient.
 
     The engine is called as torch.autograd.grad calls it, without the twenty microseconds of Python before that.
     """
     inputs = tuple(x.detach().requires_grad_() for x in inputs)
-    results = [call() for call in forward_calls(name, inputs, compiled)]
+    results = [call() for call in forward_calls(name, inputs, kwargs, compiled)]
     if not results[0].requires_grad:
         return None
     grad = torch.randn_like(inputs[0])
@@ -90,8 +111,9 @@ def cases(options):
     for size in options.sizes:
         for dtype in options.dtypes:
             for name in options.ops:
-                for direction in options.directions:
-                    yield size, dtype, name, direction
+                for rows in rows_of(name, size):
+                    for direction in options.directions:
+                        yield size, dtype, name, rows, direction
 
 
 def measure(options, console):
@@ -99,25 +121,26 @@ def measure(options, console):
     settings = {"rounds": options.rounds, "round_seconds": options.round_seconds}
     todo = list(cases(options))
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    rows, prepared = [], {}
+    table, prepared = [], {}
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("", total=len(todo))
-        for size, dtype, name, direction in todo:
-            progress.update(task, description=f"{name} {direction} {dtype} {size}")
+        for size, dtype, name, rows, direction in todo:
+            progress.update(task, description=f"{name} {rows} {direction} {dtype} {size}")
             if (size, dtype) not in prepared:
                 torch.manual_seed(0)
                 x = torch.randn(SIZES[size], device=options.device).to(DTYPES[dtype])
                 prepared = {(size, dtype): (x, copy_bandwidth(x, settings, cuda))}
             x, copy = prepared[size, dtype]
             compiled = torch.compile(NATIVE[name], dynamic=False) if options.compile else None
-            calls = (forward_calls if direction == "forward" else backward_calls)(name, inputs_of(name, x), compiled)
+            inputs, kwargs = arguments_of(name, x, rows)
+            calls = (forward_calls if direction == "forward" else backward_calls)(name, inputs, kwargs, compiled)
             if calls is not None:
                 timing = interleaved(calls, cuda=cuda, **settings)
-                operands = 1 + ARITY[name] if direction == "forward" else 1 + 2 * ARITY[name]
+                operands = 1 + len(inputs) if direction == "forward" else 1 + 2 * len(inputs)
                 moved = operands * x.nbytes / timing.seconds[1]
-                rows.append(
+                table.append(
                     Row(
-                        *(name, dtype, size, direction, options.device, torch.get_num_threads()),
+                        *(name, dtype, size, rows, direction, options.device, torch.get_num_threads()),
                         native_ns=timing.seconds[0] / x.numel() * 1e9,
                         act_ext_ns=timing.seconds[1] / x.numel() * 1e9,
                         ratio=timing.ratios[1],
@@ -127,7 +150,7 @@ def measure(options, console):
                     )
                 )
             progress.advance(task)
-    return rows
+    return table
 
 
 def geometric_mean(values):
@@ -144,7 +167,7 @@ def show(rows, console):
         table.add_column("vs compile", justify="right")
     for row in rows:
         colour = "red" if row.ratio < 0.95 else "green" if row.ratio > 1.2 else "white"
-        cells = [row.op, row.dtype, row.size, row.direction, f"{row.native_ns:.3f}", f"{row.act_ext_ns:.3f}"]
+        cells = [row.title, row.dtype, row.size, row.direction, f"{row.native_ns:.3f}", f"{row.act_ext_ns:.3f}"]
         cells += [f"[{colour}]{row.ratio:.2f}[/]", f"{row.gb_per_s:.1f}", f"{row.of_copy:.2f}"]
         table.add_row(*cells, *([f"{row.compiled_ratio:.2f}"] if compiled else []))
     console.print(table)
@@ -155,7 +178,7 @@ def show(rows, console):
         console.print(
             f"{size}: geometric mean {geometric_mean(r.ratio for r in here):.2f} over all ops, "
             f"{geometric_mean(heavy):.2f} over the transcendental ones; "
-            f"worst {worst.ratio:.2f} ({worst.op} {worst.direction} {worst.dtype})"
+            f"worst {worst.ratio:.2f} ({worst.title} {worst.direction} {worst.dtype})"
         )
 
 
@@ -167,12 +190,12 @@ def plot(rows, path, title):
 
     size = max({row.size for row in rows}, key=lambda s: SIZES[s] if SIZES[s] <= 1 << 20 else 0)
     here = [row for row in rows if row.size == size]
-    names = list(dict.fromkeys(row.op for row in here))
+    names = list(dict.fromkeys(row.title for row in here))
     series = list(dict.fromkeys((row.dtype, row.direction) for row in here))
     figure, axes = pyplot.subplots(figsize=(max(12, 0.32 * len(names)), 5.2), layout="constrained")
     width = 0.8 / len(series)
     for k, (dtype, direction) in enumerate(series):
-        ratio = {row.op: row.ratio for row in here if (row.dtype, row.direction) == (dtype, direction)}
+        ratio = {row.title: row.ratio for row in here if (row.dtype, row.direction) == (dtype, direction)}
         places = [i + (k - len(series) / 2 + 0.5) * width for i, name in enumerate(names) if name in ratio]
         axes.bar(places, [ratio[name] for name in names if name in ratio], width, label=f"{dtype} {direction}")
     axes.axhline(1, color="black", linewidth=0.8)
