@@ -212,7 +212,7 @@ def _fake_row_function(*args: Any) -> torch.Tensor:
 
 
 def _fake_row_function_double_backward(h: torch.Tensor, g: torch.Tensor, result: torch.Tensor, dim: int) -> Any:
-    return _fake_row_function(h, g, result, dim), _like(result)
+    return _like(g), _fake_row_function(h, g, result, dim)
 
 
 def _batched_row_function(op: Any) -> Any:

@@ -648,3 +648,36 @@ class SwiGLUClamped(_GatedFeedForward):
 
     def unit(self, gate: Tensor, up: Tensor) -> Tensor:
         return F.swiglu_clamped(gate, up, self.alpha, self.limit)
+
+
+# The functions of rows. The warning about an implicit dimension names the line that it names for torch's modules.
+
+
+class Softmax(torch.nn.Softmax):
+    """See :func:`act_ext.functional.softmax`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.softmax(input, self.dim, _stacklevel=5)
+
+
+class Softmin(torch.nn.Softmin):
+    """See :func:`act_ext.functional.softmin`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.softmin(input, self.dim, _stacklevel=5)
+
+
+class LogSoftmax(torch.nn.LogSoftmax):
+    """See :func:`act_ext.functional.log_softmax`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.log_softmax(input, self.dim, _stacklevel=5)
+
+
+class Softmax2d(torch.nn.Softmax2d):
+    """:func:`act_ext.functional.softmax` over the channels of images of shape (N, C, H, W) or (C, H, W)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.dim() not in (3, 4):
+            raise ValueError(f"Softmax2d: expected input to be 3D or 4D, got {input.dim()}D instead")
+        return F.softmax(input, -3)

@@ -82,6 +82,9 @@ NATIVE: dict[str, Callable[..., Tensor]] = {
     "seglu": lambda gate, up: F.selu(gate) * up,
     "bilinear_glu": torch.mul,
     "swiglu_clamped": _swiglu_clamped,
+    "softmax": F.softmax,
+    "softmin": F.softmin,
+    "log_softmax": F.log_softmax,
 }
 
 # The ops whose arithmetic, not memory, sets their speed in torch.

@@ -173,12 +173,12 @@ def units_in_last_place(values: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.ldexp(torch.full_like(values, info.eps), exponent - 1)
 
 
-def error_in_ulp(result: Tensor, exact: Tensor, at_least: float = 0.0) -> Tensor:
-    """|result - exact| in result's units at the exact value, or at `at_least` where that is smaller. 0 where both
-    overflow alike."""
+def error_in_ulp(result: Tensor, exact: Tensor, at_least: float | Tensor = 0.0, rest: float | Tensor = 0.0) -> Tensor:
+    """|result - (exact + rest)| in result's units at the exact value, or at `at_least` where that is smaller. 0 where
+    both overflow alike. rest: what float64 cannot hold of the exact value."""
     limit = torch.finfo(result.dtype).max
     unit = units_in_last_place(exact.abs().clamp(min=at_least), result.dtype)
-    error = (result.double() - exact).abs() / unit
+    error = (result.double() - exact - rest).abs() / unit
     # A true value that rounds to infinity.
     overflow = (exact.abs() > limit) & (result.isinf() | (result.abs() == limit)) & (result.sign() == exact.sign())
-    return torch.where(overflow | (result.double() == exact), 0.0, error)
+    return torch.where(overflow | (exact.isinf() & (result.double() == exact)), 0.0, error)

@@ -52,6 +52,16 @@ def unit_passes(name, gate, up, g):
     return [op(gate, up), *backward(g, gate, up), *second(up, gate, g, gate, up)]
 
 
+ROW_FUNCTIONS = [spec["name"] for spec in SPECS if spec["kind"] == "row_function"]
+
+
+def row_passes(name, x, g, dim):
+    """Those of a function of rows."""
+    op, backward, second = (getattr(torch.ops.act_ext, name + s) for s in ("", "_backward", "_double_backward"))
+    y = op(x, dim)
+    return [y, backward(g, y, dim), *second(x, g, y, dim)]
+
+
 def same_bits(a, b):
     integer = {2: torch.int16, 4: torch.int32, 8: torch.int64}[a.element_size()]
     return torch.equal(a.contiguous().view(integer), b.contiguous().view(integer))
@@ -113,6 +123,34 @@ def test_units(name, dtype):
         assert same_bits(got, want)
 
 
+@each_dtype
+@pytest.mark.parametrize("name", ROW_FUNCTIONS)
+def test_rows(name, dtype):
+    """Rows of any length, along memory and across it, whole registers of them or less."""
+    threads = torch.get_num_threads()
+    for length, count in [(1, 40), (5, 33), (31, 64), (33, 100), (130, 70), (1025, 40), (5000, 37), (40_000, 33)]:
+        x, g = (inputs(dtype, length * count + k)[k:].view(count, length) for k in (0, 5))
+        try:
+            torch.set_num_threads(1)
+            expected = row_passes(name, x, g, 1)
+            torch.set_num_threads(2)
+            results = [row_passes(name, x, g, 1)]
+        finally:
+            torch.set_num_threads(threads)
+        columns_x, columns_g = x.t().contiguous(), g.t().contiguous()
+        results += [
+            row_passes(name, columns_x.t(), columns_g.t(), 1),
+            row_passes(name, columns_x.t(), g, 1),
+            row_passes(name, torch.stack([x, x], -1)[..., 1], g, 1),
+            row_passes(name, torch.cat([x.new_zeros(3), x.flatten()])[3:].view(count, length), g, 1),
+            [t.t() for t in row_passes(name, columns_x, columns_g, 0)],
+        ]
+        some = row_passes(name, columns_x[:, 3:5], columns_g[:, 3:5], 0)
+        for got in results:
+            assert all(same_bits(a, b) for a, b in zip(got, expected, strict=True))
+        assert all(same_bits(a.t(), b[3:5]) for a, b in zip(some, expected, strict=True))
+
+
 def digests():
     """One hash for each op, dtype and pass, of this process's instruction set."""
     from tests.table import DEFAULTS, DTYPES
@@ -123,12 +161,18 @@ def digests():
         results = {case.name: passes(case, x, x.flip(0)) for case in DEFAULTS}
         results |= {name: learned_passes(name, x, x.flip(0)) for name in LEARNED}
         results |= {name: unit_passes(name, x, x.roll(9), x.flip(0)) for name in UNITS}
+        for length in (1, 5, 100, 1025, 40_000):
+            rows = inputs(dtype, 20 * length).view(20, length)
+            for dim in (0, 1):
+                results |= {
+                    f"{name} {length} {dim}": row_passes(name, rows, rows.flip(0), dim) for name in ROW_FUNCTIONS
+                }
         for name, outputs in results.items():
             for number, result in enumerate(outputs):
                 key = f"{name} {dtype} {number}"
                 # One bit pattern for NaN, whose sign and payload nothing specifies.
                 bits = torch.where(result.isnan(), torch.nan, result).contiguous().view(torch.uint8)
-                table[key] = hashlib.sha256(bytes(bits.tolist())).hexdigest()
+                table[key] = hashlib.sha256(bits.numpy()).hexdigest()
     return table
 
 
@@ -159,8 +203,16 @@ def test_forced_capability(capability):
     assert run_with(capability, code).returncode == 0
     environment = os.environ | {"ACT_EXT_CPU_CAPABILITY": capability}
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/test_special.py"]
-    command += ["tests/test_values.py", "tests/test_gated_units.py", "tests/test_learned.py"]
-    command += ["-k", "(limits or nan or signed or values_and) and not cuda and not expanded"]
+    command += [
+        "tests/test_values.py",
+        "tests/test_gated_units.py",
+        "tests/test_row_functions.py",
+        "tests/test_learned.py",
+    ]
+    command += [
+        "-k",
+        "(limits or nan or signed or values_and or special_rows or near_zero) and not cuda and not expanded",
+    ]
     result = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout[-3000:]
 

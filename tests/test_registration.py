@@ -3,6 +3,7 @@
 import copy
 import inspect
 import pickle
+from itertools import chain
 
 import pytest
 import torch
@@ -59,6 +60,7 @@ MODULES = {
     "logish": "Logish",
     "gish": "Gish",
 }
+ROW_MODULES = {"softmax": ["Softmax", "Softmax2d"], "softmin": ["Softmin"], "log_softmax": ["LogSoftmax"]}
 
 
 def schema_defaults(name):
@@ -105,10 +107,11 @@ def test_documentation(name):
 def test_every_op_has_a_module():
     assert set(LEARNED_MODULES) == {spec["name"] for spec in SPECS if spec["kind"] == "learned"}
     assert set(MODULES) == set(NAMES)
+    assert set(ROW_MODULES) == {spec["name"] for spec in SPECS if spec["kind"] == "row_function"}
     public = {n for n, c in vars(act_ext.nn).items() if inspect.isclass(c) and issubclass(c, torch.nn.Module)}
     public -= set(LEARNED_MODULES.values())
     gated = {"GLU"} | {n for n in public if issubclass(getattr(act_ext.nn, n), act_ext.nn._GatedFeedForward)}
-    assert {n for n in public - gated if not n.startswith("_")} == set(MODULES.values())
+    assert {n for n in public - gated if not n.startswith("_")} == {*MODULES.values(), *chain(*ROW_MODULES.values())}
 
 
 @each_default

@@ -20,6 +20,7 @@ from act_ext.functional.gated_units import (
 )
 from act_ext.functional.learned import acon_c, dyt, learned_swish, pelu, prelu, star_relu, xielu
 from act_ext.functional.literature import gish, hard_mish, isrlu, isru, lisht, logish, smish, squareplus, tanhexp
+from act_ext.functional.normalizing import log_softmax, softmax, softmin
 from act_ext.functional.rectifiers import (
     binary_step,
     hardshrink,
@@ -60,6 +61,7 @@ __all__ = [
     "leaky_relu",
     "learned_swish",
     "lisht",
+    "log_softmax",
     "logish",
     "logsigmoid",
     "mish",
@@ -77,6 +79,8 @@ __all__ = [
     "sigmoid",
     "silu",
     "smish",
+    "softmax",
+    "softmin",
     "softplus",
     "softshrink",
     "softsign",
