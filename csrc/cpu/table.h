@@ -19,8 +19,6 @@ using Table = std::array<std::array<Kernel, kDtypes>, kPasses>;
 using RowsKernel = void (*)(char* const* operands, const int64_t* steps, const int64_t* nexts, int64_t length,
                             int64_t rows, double sign);
 
-// The passes of a function of rows: forward, backward, double backward.
-inline constexpr int kRowPasses = 3;
 using RowsTable = std::array<std::array<RowsKernel, kDtypes>, kRowPasses>;
 
 }  // namespace act_ext::cpu
