@@ -6,16 +6,17 @@
 // read once. Of a longer one each place streams through its share, keeping its sums in units of the largest element so
 // far, and the elements are read again for the results.
 //
-// Sums: the terms of kUnit items are added by halves in what they were computed in, which rounds two or three times,
-// and everything beyond in double. A float's sum is thus at most 2 roundings (2^-23) worse than its terms, which are
-// within 2^-23 themselves, and e^x / sum adds its own last rounding: below 4 ULP, however long the row. The order of
-// the additions depends on the shape and the addresses alone.
+// Sums: the terms of kUnit items are added by halves in what they were computed in, so that two or three roundings
+// follow each other, and everything beyond in double, however long the row. With u = 2^-24, half of 1's last place, a
+// float's term is within 2u of its value, a sum of them within 4u of its own (the terms' mean error and two roundings),
+// and e^x / sum within 6u and its last rounding: 3.5 ULP where it is just above a power of 2, 6.5 just below the next
+// if all errors met with the same sign, which they do not; below 4 is what is seen. The order of the additions depends
+// on the layout, the addresses and, where rows are divided, the number of multiprocessors: never on timing.
 #pragma once
 
 #include <algorithm>
 
-#include "../row_pass.h"
-#include "kernel.cuh"
+#include "row_span.cuh"
 
 namespace act_ext::cuda {
 
@@ -25,208 +26,12 @@ constexpr int kItems = sizeof(S) == 8 ? 8 : 16;
 // The same where a row is streamed through. Only a new largest element is worth waiting for more.
 template <class S, class F>
 constexpr int kStreamedItems = F::has_max ? kItems<S> : kItems<S> / 2;
-// Threads of a block at the most: this leaves each 128 registers.
-constexpr int kMostThreads = 512;
+// Threads of a block that streams, and how many such blocks a multiprocessor must have room for.
 constexpr int kStreamedThreads = 256;
-// Such blocks on a multiprocessor.
 template <class S, class F>
 constexpr int kStreamedBlocks = F::inputs == 3 || sizeof(S) == 8 ? 2 : 3;
-// Threads of a block whose rows are shorter than that.
+// Threads of a block that holds rows of a warp's length or less.
 constexpr int kFewThreads = 128;
-
-template <class S>
-struct alignas(sizeof(S)) Single {
-  static constexpr int size = 1;
-  S element[1];
-};
-
-template <class F>
-constexpr int kRowOperands = F::outputs + F::inputs;
-
-// The outputs first, then the inputs. Strides in bytes.
-template <int kOperands>
-struct Rows {
-  int64_t count, length;
-  char* data[kOperands];
-  int64_t steps[kOperands];  // along the row
-  Layout<kOperands> firsts;  // the rows' first elements
-};
-
-// How a block's threads share its rows: x and y are one slice of them, at most 32 threads or whole warps of one row
-// (or of blockDim.x), and z counts slices. Along memory x is the place in the row; across it neighbouring threads have
-// neighbouring rows, x, and y is the place.
-struct Places {
-  int place, places;
-  int64_t row;
-  int first_offset, last_offset;  // between lanes of one row
-  bool in_one_warp;
-
-  __device__ Places(int64_t begin, bool across) {
-    const int slice = blockDim.x * blockDim.y;
-    place = across ? threadIdx.y : threadIdx.x;
-    places = across ? blockDim.y : blockDim.x;
-    const int64_t block = begin + blockIdx.x;
-    row = across ? (block * blockDim.z + threadIdx.z) * blockDim.x + threadIdx.x : block * blockDim.z + threadIdx.z;
-    first_offset = across ? blockDim.x : 1;
-    last_offset = slice < 32 ? slice : 32;
-    in_one_warp = slice <= 32;
-  }
-
-  // Combines what the places of each row have; all of the block's threads call it. Every place gets the same bits: of
-  // two partners in a shuffle both combine the same two values, and F is commutative.
-  template <class T, class F>
-  __device__ T combined(T value, F combine) const {
-    for (int offset = first_offset; offset < last_offset; offset *= 2) {
-      value = combine(value, __shfl_xor_sync(0xffffffff, value, offset));
-    }
-    if (in_one_warp) return value;
-    // The slice is the block, and each of its warps has the same rows in the same lanes.
-    __shared__ T values[kMostThreads / 32][32];
-    const int thread = threadIdx.y * blockDim.x + threadIdx.x, lane = thread % 32;
-    const int warps = static_cast<int>(blockDim.x * blockDim.y) / 32;
-    __syncthreads();  // The last call's values have been read.
-    values[thread / 32][lane] = value;
-    __syncthreads();
-    value = values[0][lane];
-    for (int warp = 1; warp < warps; ++warp) value = combine(value, values[warp][lane]);
-    return value;
-  }
-};
-
-struct Sum {
-  __device__ double operator()(double a, double b) const { return a + b; }
-};
-// Of numbers: NaN is left to the sum.
-struct Largest {
-  __device__ float operator()(float a, float b) const { return ::fmaxf(a, b); }
-  __device__ double operator()(double a, double b) const { return ::fmax(a, b); }
-};
-
-// Where 32 bits suffice they are several times cheaper.
-__device__ inline uint64_t quotient(uint64_t a, uint64_t b) {
-  return (a | b) >> 32 == 0 ? static_cast<uint32_t>(a) / static_cast<uint32_t>(b) : a / b;
-}
-
-// Where a row's operands begin.
-template <int kOperands>
-struct Row {
-  char* data[kOperands];
-
-  __device__ Row(const Rows<kOperands>& rows, int64_t number) {
-    int64_t offset[kOperands] = {};
-    uint64_t rest = number;
-#pragma unroll 1
-    for (int d = 0; d < rows.firsts.dims; ++d) {
-      // What is left belongs to the outermost dimension.
-      const uint64_t size = rows.firsts.sizes[d], next = d + 1 < rows.firsts.dims ? quotient(rest, size) : 0;
-      const int64_t position = static_cast<int64_t>(rest - next * size);
-      rest = next;
-#pragma unroll
-      for (int k = 0; k < kOperands; ++k) offset[k] += position * rows.firsts.strides[k][d];
-    }
-#pragma unroll
-    for (int k = 0; k < kOperands; ++k) data[k] = rows.data[k] + offset[k];
-  }
-};
-
-// A thread's way through a stretch of a row: access j of its place is the stretch's number j * places + place.
-template <class S, class F, bool kPacked, int kItemsEach>
-class Span {
- public:
-  using V = Compute<S>;
-  using Access = std::conditional_t<kPacked, Pack<S>, Single<S>>;
-  static constexpr int operands = kRowOperands<F>;
-  static constexpr int kUnit = Access::size > 4 ? Access::size : 4, kUnits = kItemsEach / kUnit;
-  static constexpr int kAccesses = kUnit / Access::size;  // of a unit
-  struct Items {
-    Access in[kUnits][F::inputs][kAccesses];
-  };
-
-  // length: in elements; where packed, a multiple of Access::size, and the data aligned.
-  __device__ Span(const Rows<operands>& rows, const Row<operands>& row, int64_t begin, int64_t length, Places at)
-      : count_(length / Access::size), place_(at.place), places_(at.places) {
-#pragma unroll
-    for (int k = 0; k < operands; ++k) {
-      const int64_t step = kPacked ? sizeof(Access) : rows.steps[k];
-      data_[k] = row.data[k] + begin * (kPacked ? int64_t{sizeof(S)} : step) + place_ * step;
-      if constexpr (!kPacked) stride_[k] = places_ * step;
-    }
-  }
-
-  // Whether the row has anything from here on; and on to what the places take next.
-  __device__ bool more() const { return count_ > 0; }
-  __device__ void advance() {
-    count_ -= kUnits * kAccesses * places_;
-#pragma unroll
-    for (int k = 0; k < operands; ++k) data_[k] = at(k, kUnits * kAccesses);
-  }
-
-  // What fills the last ones up is `padding`.
-  __device__ void load(Items& items, S padding) const {
-    for_units([&](int u) {
-#pragma unroll
-      for (int a = 0; a < kAccesses; ++a) {
-#pragma unroll
-        for (int k = 0; k < F::inputs; ++k) {
-          Access& to = items.in[u][k][a];
-          if (has(u * kAccesses + a)) {
-            to = *reinterpret_cast<const Access*>(at(F::outputs + k, u * kAccesses + a));
-          } else {
-#pragma unroll
-            for (int e = 0; e < Access::size; ++e) to.element[e] = padding;
-          }
-        }
-      }
-    });
-  }
-
-  // result: of the unit's item.
-  template <class G>
-  __device__ void store(G result) const {
-    for_units([&](int u) {
-#pragma unroll
-      for (int a = 0; a < kAccesses; ++a) {
-        Access out[F::outputs];
-#pragma unroll
-        for (int e = 0; e < Access::size; ++e) {
-          const Results<V, F::outputs> all = result(u, a * Access::size + e);
-#pragma unroll
-          for (int o = 0; o < F::outputs; ++o) out[o].element[e] = narrow<S>(all.value[o]);
-        }
-        if (has(u * kAccesses + a)) {
-#pragma unroll
-          for (int o = 0; o < F::outputs; ++o) {
-            *reinterpret_cast<Access*>(at(o, u * kAccesses + a)) = out[o];
-          }
-        }
-      }
-    });
-  }
-
-  // The units in which any place has an element.
-  template <class G>
-  __device__ void for_units(G g) const {
-#pragma unroll
-    for (int u = 0; u < kUnits; ++u) {
-      if (u * kAccesses * places_ < count_) g(u);
-    }
-  }
-
- private:
-  __device__ char* at(int k, int access) const {
-    if constexpr (kPacked) {
-      return data_[k] + access * places_ * static_cast<int>(sizeof(Access));
-    } else {
-      return data_[k] + access * stride_[k];
-    }
-  }
-  __device__ bool has(int access) const { return access * places_ + place_ < count_; }
-
-  char* data_[operands];                    // of the thread's next access
-  int64_t stride_[kPacked ? 1 : operands];  // from one of them to the next
-  int64_t count_;                           // accesses of the row from here on
-  int place_, places_;
-};
 
 // g of the inputs' item i in unit u.
 template <class SpanType, class G, std::size_t... I>
