@@ -18,7 +18,7 @@ enum class Pass {
   backward_from_result,         // the same two with s the result, for in-place use,
   double_backward_from_result,  // where the struct has slope_from_result
 };
-inline constexpr int kPasses = 5;
+inline constexpr int kPasses = 5, kRowPasses = 3;  // a function of rows has the first three
 
 enum class Dtype { float32, float64, bfloat16, float16 };
 inline constexpr int kDtypes = 4;

@@ -6,6 +6,45 @@
 
 namespace act_ext {
 
+// A row's sums from those of its parts, each in units of e^base 2^n that follow from its largest argument; with two,
+// the second counts the terms of that largest argument, which the first leaves out. T: what the terms were computed in.
+template <class T, int kCount>
+struct Total {
+  T largest = static_cast<T>(-inf);
+  Results<double, kCount> sums{};
+
+  // In units of an argument at least as large. Between parts whose base is 0, as for all arguments but those far out,
+  // the factor is a power of 2 and nothing is rounded.
+  ACT_FN void rebase(T to) {
+    if (largest == to) return;
+    const RelativeExp<T> old(bounded(largest)), other(bounded(to));
+    double whole = sums.value[0];
+    if constexpr (kCount == 2) whole += sums.value[1] * static_cast<double>(old.magnified(bounded(largest)));
+    sums = {whole * factor(old, other)};
+    largest = to;
+  }
+  ACT_FN void add(Total part) {
+    if (part.largest > largest) {
+      rebase(part.largest);
+    } else {
+      part.rebase(largest);
+    }
+    for (int s = 0; s < kCount; ++s) sums.value[s] += part.sums.value[s];
+  }
+
+  // Where all elements so far are -inf, none is to be subtracted from itself yet.
+  ACT_FN static T bounded(T largest) { return at_least(largest, lowest); }
+
+ private:
+  static constexpr T lowest = std::numeric_limits<T>::lowest();
+  ACT_FN static double factor(const RelativeExp<T>& from, const RelativeExp<T>& to) {
+    const double n = static_cast<double>(from.n) - static_cast<double>(to.n);
+    // Below -1074 it is 0.
+    if (from.base == to.base) return scale(1.0, Power<double>(at_least(n, -2000.0)));
+    return std::exp((static_cast<double>(from.base) - static_cast<double>(to.base)) + n * ln2_hi);
+  }
+};
+
 // Each has `inputs`, `outputs`, `sums`; terms(inputs...), which are summed along the row; take(sum...); and then
 // results(inputs...). `padding`: what fills an input up without changing a sum. `sign` is -1 where the function is of
 // the input's negative.
@@ -21,7 +60,7 @@ struct RowStep<Op, Pass::forward, V> {
   static constexpr bool has_max = true;
   // Whether the result follows from the term, so that the exponential is computed once where a row's terms can be kept.
   static constexpr bool keeps_terms = !logarithmic;
-  ACT_FN static double padding(double sign) { return -sign * std::numeric_limits<double>::infinity(); }
+  ACT_FN static double padding(double sign) { return -sign * inf; }
 
   RowStep() = default;
   ACT_FN explicit RowStep(double sign) : sign_(sign) {}

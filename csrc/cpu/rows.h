@@ -16,50 +16,6 @@ namespace act_ext::CPU_CAPABILITY {
 // sum together.
 inline constexpr int64_t kSegment = 32768;
 
-// A row's sums from its segments', in units of e^base 2^n that follow from the largest argument; with two, the second
-// counts the terms of that largest argument, which the first leaves out.
-template <int kCount>
-struct Total {
-  double largest = -std::numeric_limits<double>::infinity();
-  std::array<double, kCount> sums{};
-
-  // T: what the segment was computed in.
-  template <class T>
-  void add(T segment_largest, const std::array<Accumulated, kCount>& given) {
-    std::array<double, kCount> segment;
-    for (int s = 0; s < kCount; ++s) segment[s] = given[s].value;
-    const RelativeExp<T> old(bounded<T>(largest)), other(bounded<T>(segment_largest));
-    if (segment_largest > largest) {
-      const auto before = sums;
-      sums = segment;
-      sums[0] += whole(before, old, bounded<T>(largest)) * factor(old, other);
-      largest = segment_largest;
-    } else if (segment_largest == largest) {
-      for (int s = 0; s < kCount; ++s) sums[s] += segment[s];
-    } else {
-      sums[0] += whole(segment, other, bounded<T>(segment_largest)) * factor(other, old);
-    }
-  }
-
-  // Where all elements so far are -inf, none is to be subtracted from itself yet.
-  template <class T>
-  static T bounded(double largest) {
-    return static_cast<T>(std::max<double>(largest, std::numeric_limits<T>::lowest()));
-  }
-
- private:
-  template <class T>
-  static double whole(const std::array<double, kCount>& sums, const RelativeExp<T>& exp, T largest) {
-    if constexpr (kCount == 1) return sums[0];
-    return sums[0] + sums[kCount - 1] * static_cast<double>(exp.magnified(largest));
-  }
-  template <class T>
-  static double factor(const RelativeExp<T>& from, const RelativeExp<T>& to) {
-    if (from.base == to.base) return std::ldexp(1.0, static_cast<int>(from.n - to.n));
-    return std::exp((static_cast<double>(from.base) - to.base) + (static_cast<double>(from.n) - to.n) * ln2_hi);
-  }
-};
-
 // One contiguous row. One: the step with what one row has.
 template <class One, class F, class S>
 class AlongRow {
@@ -90,16 +46,19 @@ class AlongRow {
         write<F::keeps_terms>();
         return;
       }
-      Total<F::sums> total;
+      Total<T, F::sums> total;
       for (int64_t begin = 0; begin < length_; begin += kSegment) {
         const int64_t end = std::min(begin + kSegment, length_);
         const T m = largest(begin, end);
-        take_largest(total.template bounded<T>(m));
-        total.add(m, sums<false>(begin, end));
+        take_largest(total.bounded(m));
+        const Sums segment = sums<false>(begin, end);
+        Total<T, F::sums> part{m};
+        for (int s = 0; s < F::sums; ++s) part.sums.value[s] = segment[s].value;
+        total.add(part);
       }
-      take_largest(static_cast<T>(total.largest));
+      take_largest(total.largest);
       Sums sums;
-      for (int s = 0; s < F::sums; ++s) sums[s].value = total.sums[s];
+      for (int s = 0; s < F::sums; ++s) sums[s].value = total.sums.value[s];
       take(sums);
     } else {
       take(sums<false>(0, length_));
@@ -256,26 +215,26 @@ class AcrossRows {
         write<kKeep>();
         return;
       }
-      Total<F::sums> totals[kVectors][kSize];
+      Total<T, F::sums> totals[kVectors][kSize];
       for (int64_t begin = 0; begin < length_; begin += kSegment) {
         const int64_t end = std::min(begin + kSegment, length_);
         largest<false>(begin, end, m);
         for (int v = 0; v < vectors_; ++v) {
           T bounded[kSize];
-          for (int64_t i = 0; i < kSize; ++i) bounded[i] = Total<F::sums>::template bounded<T>(m[v][i]);
+          for (int64_t i = 0; i < kSize; ++i) bounded[i] = Total<T, F::sums>::bounded(m[v][i]);
           f_[v].take_largest(Memory<T>::load(bounded));
         }
         const Sums segment = sums<false, false>(begin, end);
         for_each_row([&](int v, int64_t i) {
-          std::array<Accumulated, F::sums> of_row;
-          for (int s = 0; s < F::sums; ++s) of_row[s] = segment.row[s][v][i];
-          totals[v][i].add(m[v][i], of_row);
+          Total<T, F::sums> part{m[v][i]};
+          for (int s = 0; s < F::sums; ++s) part.sums.value[s] = segment.row[s][v][i].value;
+          totals[v][i].add(part);
         });
       }
       Sums sum;
       for_each_row([&](int v, int64_t i) {
-        m[v][i] = static_cast<T>(totals[v][i].largest);
-        for (int s = 0; s < F::sums; ++s) sum.row[s][v][i].value = totals[v][i].sums[s];
+        m[v][i] = totals[v][i].largest;
+        for (int s = 0; s < F::sums; ++s) sum.row[s][v][i].value = totals[v][i].sums.value[s];
       });
       for (int v = 0; v < vectors_; ++v) f_[v].take_largest(Memory<T>::load(m[v]));
       take(sum);

@@ -28,8 +28,6 @@ using ReducingTable = std::array<std::array<ReducingKernel, kDtypes>, 2>;
 using RowsKernel = void (*)(char* const* operands, const int64_t* steps, const int64_t* nexts, int64_t length,
                             int64_t rows, double sign);
 
-// The passes of a function of rows: forward, backward, double backward.
-inline constexpr int kRowPasses = 3;
 using RowsTable = std::array<std::array<RowsKernel, kDtypes>, kRowPasses>;
 
 // Maxout's passes over `count` units: the pieces of a unit lie `stride` elements apart, those of the next follow at 1,

@@ -9,6 +9,7 @@ namespace act_ext::cuda {
 #define ACT_EXT_DECLARE(Family, name) std::array<Table, Family::size> name##_tables();
 ACT_EXT_FAMILIES(ACT_EXT_DECLARE)
 #undef ACT_EXT_DECLARE
+std::array<RowsTable, RowKernels::size> row_tables();
 
 Launcher launcher(int op, Pass pass, Dtype dtype) {
   static const std::vector<Table> tables = [] {
@@ -20,6 +21,11 @@ Launcher launcher(int op, Pass pass, Dtype dtype) {
     return list;
   }();
   return tables[op][static_cast<int>(pass)][static_cast<int>(dtype)];
+}
+
+RowsLauncher rows_launcher(int kernel, Pass pass, Dtype dtype) {
+  static const std::array<RowsTable, RowKernels::size> tables = row_tables();
+  return tables[kernel][static_cast<int>(pass)][static_cast<int>(dtype)];
 }
 
 }  // namespace act_ext::cuda

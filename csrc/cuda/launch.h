@@ -29,4 +29,20 @@ using Table = std::array<std::array<Launcher, kDtypes>, kPasses>;
 
 Launcher launcher(int op, Pass pass, Dtype dtype);
 
+// Operands as rows along one dimension.
+struct RowOperands {
+  Operands firsts;  // the rows' first elements; numel: how many rows; never of the one dense layout
+  int64_t length;
+  int64_t steps[kMaxOperands];  // from a row's element to its next, in bytes
+};
+
+// sign: of the argument. workspace: device memory of row_workspace bytes.
+using RowsLauncher = const char* (*)(const RowOperands& operands, double sign, void* workspace, void* stream);
+using RowsTable = std::array<std::array<RowsLauncher, kDtypes>, kRowPasses>;
+
+int64_t row_workspace(const RowOperands& operands, Dtype dtype);
+
+// kernel: in RowKernels.
+RowsLauncher rows_launcher(int kernel, Pass pass, Dtype dtype);
+
 }  // namespace act_ext::cuda

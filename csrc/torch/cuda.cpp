@@ -3,35 +3,25 @@
 #ifdef ACT_EXT_WITH_CUDA
 
 #include <ATen/TensorIterator.h>
+#include <ATen/ops/empty.h>
 #include <c10/core/DeviceGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
 #include "../cuda/launch.h"
 
 namespace act_ext {
+namespace {
 
-void run_cuda(const Call& call, Pass pass, Dtype dtype, Tensors outputs, Tensors inputs, bool same_layout) {
-  const at::Tensor& out = **outputs.begin();
-  const c10::DeviceGuard guard(out.device());
-  // c10's own core knows the current stream, so that this file needs no header of the CUDA toolkit.
-  void* stream = c10::impl::VirtualGuardImpl(out.device().type()).getStream(out.device()).native_handle();
-  const auto check = [&](const char* error) {
-    TORCH_CHECK(error == nullptr, dispatcher_name(*call.op, pass), ": CUDA error: ", error);
-  };
-  const cuda::Launcher launch = cuda::launcher(call.op->index, pass, dtype);
+// c10's own core knows the current stream, so that this file needs no header of the CUDA toolkit.
+void* current_stream(at::Device device) {
+  return c10::impl::VirtualGuardImpl(device.type()).getStream(device).native_handle();
+}
 
-  cuda::Operands operands;
-  operands.outputs = static_cast<int>(outputs.size());
-  operands.inputs = static_cast<int>(inputs.size());
-  if (same_layout) {
-    operands.numel = out.numel();
-    int k = 0;
-    for (const at::Tensor* output : outputs) operands.data[k++] = output->mutable_data_ptr();
-    for (const at::Tensor* input : inputs) operands.data[k++] = const_cast<void*>(input->const_data_ptr());
-    check(launch(operands, call.params.data(), stream));
-    return;
-  }
-  const at::TensorIterator iterator = walk(outputs, inputs);
+void check(const Call& call, Pass pass, const char* error) {
+  TORCH_CHECK(error == nullptr, dispatcher_name(*call.op, pass), ": CUDA error: ", error);
+}
+
+void take_layout(const Call& call, Pass pass, const at::TensorIterator& iterator, cuda::Operands& operands) {
   TORCH_CHECK(iterator.ndim() <= cuda::kMaxDims, dispatcher_name(*call.op, pass), ": input must have at most ",
               cuda::kMaxDims, " dimensions that do not merge in memory, got ", iterator.ndim());
   operands.numel = iterator.numel();
@@ -41,7 +31,68 @@ void run_cuda(const Call& call, Pass pass, Dtype dtype, Tensors outputs, Tensors
     operands.data[k] = iterator.data_ptr(k);
     for (int d = 0; d < operands.dims; ++d) operands.strides[k][d] = iterator.strides(k)[d];
   }
-  check(launch(operands, call.params.data(), stream));
+}
+
+void take_data(Tensors outputs, Tensors inputs, cuda::Operands& operands) {
+  int k = 0;
+  for (const at::Tensor* output : outputs) operands.data[k++] = output->mutable_data_ptr();
+  for (const at::Tensor* input : inputs) operands.data[k++] = const_cast<void*>(input->const_data_ptr());
+}
+
+}  // namespace
+
+void run_cuda(const Call& call, Pass pass, Dtype dtype, Tensors outputs, Tensors inputs, bool same_layout) {
+  const at::Tensor& out = **outputs.begin();
+  const c10::DeviceGuard guard(out.device());
+  cuda::Operands operands;
+  operands.outputs = static_cast<int>(outputs.size());
+  operands.inputs = static_cast<int>(inputs.size());
+  if (same_layout) {
+    operands.numel = out.numel();
+    take_data(outputs, inputs, operands);
+  } else {
+    take_layout(call, pass, walk(outputs, inputs), operands);
+  }
+  const cuda::Launcher launch = cuda::launcher(call.op->index, pass, dtype);
+  check(call, pass, launch(operands, call.params.data(), current_stream(out.device())));
+}
+
+void run_rows_on_cuda(const Call& call, Pass pass, Dtype dtype, int64_t dim, Tensors outputs, Tensors inputs) {
+  const at::Tensor& out = **outputs.begin();
+  const c10::DeviceGuard guard(out.device());
+  const int64_t size = out.element_size();
+  cuda::RowOperands rows;
+  rows.firsts.outputs = static_cast<int>(outputs.size());
+  rows.firsts.inputs = static_cast<int>(inputs.size());
+  rows.length = out.dim() == 0 ? 1 : out.size(dim);
+  const auto for_operands = [&](auto f) {
+    int k = 0;
+    for (const at::Tensor* output : outputs) f(k++, *output);
+    for (const at::Tensor* input : inputs) f(k++, *input);
+  };
+  bool contiguous = dim == std::max<int64_t>(out.dim(), 1) - 1;
+  for_operands([&](int, const at::Tensor& operand) { contiguous = contiguous && operand.is_contiguous(); });
+  if (contiguous) {
+    rows.firsts.numel = out.numel() / rows.length;
+    take_data(outputs, inputs, rows.firsts);
+    rows.firsts.dims = 1;
+    rows.firsts.sizes[0] = rows.firsts.numel;
+  } else {
+    take_layout(call, pass, walk_rows(outputs, inputs, dim), rows.firsts);
+  }
+  for_operands([&](int k, const at::Tensor& operand) {
+    if (contiguous) rows.firsts.strides[k][0] = rows.length * size;
+    rows.steps[k] = rows.length == 1 ? size : operand.stride(dim) * size;
+  });
+
+  at::Tensor workspace;
+  if (const int64_t bytes = cuda::row_workspace(rows, dtype)) {
+    workspace = at::empty({bytes}, out.options().dtype(at::kByte));
+  }
+  const cuda::RowsLauncher launch = cuda::rows_launcher(call.op->row_kernel, pass, dtype);
+  check(call, pass,
+        launch(rows, call.op->sign, workspace.defined() ? workspace.mutable_data_ptr() : nullptr,
+               current_stream(out.device())));
 }
 
 bool built_with_cuda() { return true; }

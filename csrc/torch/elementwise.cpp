@@ -111,6 +111,14 @@ at::TensorIterator walk(Tensors outputs, Tensors inputs) {
   return config.build();
 }
 
+at::TensorIterator walk_rows(Tensors outputs, Tensors inputs, int64_t dim) {
+  at::TensorIteratorConfig config;
+  config.set_check_mem_overlap(false).resize_outputs(false).check_all_same_dtype(true);
+  for (const at::Tensor* output : outputs) config.add_owned_output(output->select(dim, 0));
+  for (const at::Tensor* input : inputs) config.add_owned_const_input(input->select(dim, 0));
+  return config.build();
+}
+
 namespace {
 
 // No gaps and one order: the elements correspond by their place in memory.

@@ -31,5 +31,7 @@ at::Tensor constant_backward(const Op& op, const at::Tensor& grad_output);
 
 // The elements of operands whose layouts differ, in the order in which memory likes them best.
 at::TensorIterator walk(Tensors outputs, Tensors inputs);
+// The same of the first elements of the rows along a dimension.
+at::TensorIterator walk_rows(Tensors outputs, Tensors inputs, int64_t dim);
 
 }  // namespace act_ext

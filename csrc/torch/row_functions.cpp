@@ -52,27 +52,17 @@ void run_on_cpu(const Call& call, Pass pass, Dtype dtype, int64_t dim, Tensors o
     return;
   }
   // The first elements of the rows are walked over, in the order in which memory likes them best.
-  std::vector<Tensor> firsts;
-  for (const Tensor* operand : operands) firsts.push_back(operand->select(dim, 0));
-  at::TensorIteratorConfig config;
-  config.set_check_mem_overlap(false).resize_outputs(false).check_all_same_dtype(true);
-  for (int k = 0; k < count; ++k) {
-    steps[k] = operands[k]->stride(dim) * size;
-    if (k < static_cast<int>(outputs.size())) {
-      config.add_output(firsts[k]);
-    } else {
-      config.add_const_input(firsts[k]);
-    }
-  }
-  config.build().for_each(
-      [&](char** data, const int64_t* strides, int64_t size0, int64_t size1) {
-        char* row[kMaxOperands];
-        for (int64_t i = 0; i < size1; ++i) {
-          for (int k = 0; k < count; ++k) row[k] = data[k] + i * strides[count + k];
-          kernel(row, steps, strides, length, size0, call.op->sign);
-        }
-      },
-      grain);
+  for (int k = 0; k < count; ++k) steps[k] = operands[k]->stride(dim) * size;
+  walk_rows(outputs, inputs, dim)
+      .for_each(
+          [&](char** data, const int64_t* strides, int64_t size0, int64_t size1) {
+            char* row[kMaxOperands];
+            for (int64_t i = 0; i < size1; ++i) {
+              for (int k = 0; k < count; ++k) row[k] = data[k] + i * strides[count + k];
+              kernel(row, steps, strides, length, size0, call.op->sign);
+            }
+          },
+          grain);
 }
 
 void run_rows(const Call& call, Pass pass, int64_t dim, Tensors outputs, Tensors inputs) {
