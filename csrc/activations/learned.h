@@ -17,6 +17,12 @@ ACT_FN V finite(V x) {
   return clamp(x, V(-bound), V(bound));
 }
 
+// x slope, 0 where the slope is 0, however large x is.
+template <class V>
+ACT_FN V sloped(V x, V slope) {
+  return select(slope == V(0), slope, x * slope);
+}
+
 template <class V>
 struct Prelu {
   static constexpr const char* learned = "weight";
@@ -27,7 +33,9 @@ struct Prelu {
                              .gates = true};
   V weight;
   ACT_FN V forward(V x) const { return select(x > V(0), x, weight * x); }
-  ACT_FN Results<V, 2> derivatives(V x) const { return {select(x > V(0), V(1), weight), select(x > V(0), V(0), x)}; }
+  ACT_FN Results<V, 2> derivatives(V x) const {
+    return {keep_nan(x, select(x > V(0), V(1), weight)), select(x > V(0), V(0), x)};
+  }
 };
 
 template <class V>
@@ -55,7 +63,7 @@ struct Pelu {
                              .paper = "arXiv:1605.09332",
                              .heavy = true};
   V a, b;
-  ACT_FN V forward(V x) const { return select(x > V(0), a / b * x, a * expm1(at_most(x, V(0)) / b)); }
+  ACT_FN V forward(V x) const { return select(x < V(0), a * expm1(at_most(x, V(0)) / b), a / b * x); }
   ACT_FN Results<V, 3> derivatives(V x) const {
     const V ratio = a / b, z = x / b, below = clamp(z, V(-exp_limit<V>), V(0));
     const V e = scaled_exp(V(1), below);
@@ -80,7 +88,7 @@ struct AconC {
   ACT_FN Results<V, 4> derivatives(V x) const {
     const V d = p1 - p2, u = finite(d * x), z = beta * u;
     const V slope = Silu<V>{}.slope(z);
-    return {fma(d, slope, p2), x * slope, x * (V(1) - slope), u * sigmoid_slope(z) * u};
+    return {fma(d, slope, p2), sloped(x, slope), sloped(x, V(1) - slope), u * sigmoid_slope(z) * u};
   }
 };
 
@@ -103,8 +111,8 @@ struct Xielu {
   }
   ACT_FN Results<V, 3> derivatives(V x) const {
     const V e = select(x < eps, scaled_exp(V(1), at_most(x, V(0))), V(0));
-    return {select(x > V(0), fma(V(2) * alpha_p, x, beta), fma(alpha_n, e - V(1), beta)), select(x > V(0), x * x, V(0)),
-            select(x > V(0), V(0), expm1(at_most(x, eps)) - x)};
+    return {keep_nan(x, select(x > V(0), fma(V(2) * alpha_p, x, beta), fma(alpha_n, e - V(1), beta))),
+            select(x > V(0), x * x, V(0)), select(x > V(0), V(0), expm1(at_most(x, eps)) - x)};
   }
 };
 

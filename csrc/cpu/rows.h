@@ -315,17 +315,24 @@ class AcrossRows {
   }
 
   // As Group::sum adds them; lanes from `used` on have no elements, and zeros are left out by powers of two.
-  static void add_lanes(const V (*lane)[kVectors], int v, int used, Accumulated* totals) {
+  static void add_lanes(V (*lane)[kVectors], int v, int used, Accumulated* totals) {
     int width = 2;
     while (width < used) width *= 2;
-    T lanes[kLanes<S>][kSize];
-    for (int l = 0; l < width; ++l) Memory<T>::store(l < used ? lane[l][v] : V(0), lanes[l]);
-    double sums[kLanes<S> / 2][kSize];
-    for (int l = 0; l < width / 2; ++l) {
-      const int first = kNeighbours<S> ? 2 * l : l, second = kNeighbours<S> ? first + 1 : l + width / 2;
-      for (int64_t i = 0; i < kSize; ++i) sums[l][i] = static_cast<double>(lanes[first][i]) + lanes[second][i];
+    for (int l = used; l < width; ++l) lane[l][v] = V(0);
+    if constexpr (kNeighbours<S>) {
+      width /= 2;
+      for (int l = 0; l < width; ++l) lane[l][v] = lane[2 * l][v] + lane[2 * l + 1][v];
     }
-    for (int half = width / 4; half > 0; half /= 2) {
+    for (; width > 8; width /= 2) {
+      for (int l = 0; l < width / 2; ++l) lane[l][v] = lane[l][v] + lane[l + width / 2][v];
+    }
+    double sums[8][kSize];
+    for (int l = 0; l < width; ++l) {
+      T row[kSize];
+      Memory<T>::store(lane[l][v], row);
+      for (int64_t i = 0; i < kSize; ++i) sums[l][i] = row[i];
+    }
+    for (int half = width / 2; half > 0; half /= 2) {
       for (int l = 0; l < half; ++l) {
         for (int64_t i = 0; i < kSize; ++i) sums[l][i] += sums[l + half][i];
       }

@@ -1,5 +1,6 @@
 // Sums in one order, whatever the width of a register: element k belongs to lane k % kLanes, and what the lanes of a
-// short block hold is added in double, by halves, and to the sums of other blocks with what rounding takes from these.
+// block hold is added by halves, from eight lanes on in double, and to the sums of other blocks with what rounding
+// takes from these.
 #pragma once
 
 #include <algorithm>
@@ -98,22 +99,19 @@ ACT_FN void store_in_order(V v, Wide<S>* to) {
   Memory<T>::store(v, to);
 }
 
-// Registers added in double down to one: first those that belong together, then their halves.
+// Registers added down to eight lanes (four of AVX2's double), which go on in double: first those that belong together.
 #if defined(CPU_CAPABILITY_AVX512)
-ACT_FN __m512d pairs(__m512 a, __m512 b) {
-  const __m512d low = _mm512_cvtps_pd(_mm512_castps512_ps256(a)) + _mm512_cvtps_pd(_mm512_castps512_ps256(b));
-  const __m512d high = _mm512_cvtps_pd(_mm512_extractf32x8_ps(a, 1)) + _mm512_cvtps_pd(_mm512_extractf32x8_ps(b, 1));
-  return low + high;
+ACT_FN __m512d eighths(__m512 a, __m512 b) {
+  const __m512 sum = a + b;
+  return _mm512_cvtps_pd(_mm512_castps512_ps256(sum) + _mm512_extractf32x8_ps(sum, 1));
 }
-ACT_FN __m512d pairs(__m512d a, __m512d b) { return a + b; }
+ACT_FN __m512d eighths(__m512d a, __m512d b) { return a + b; }
 #elif defined(CPU_CAPABILITY_AVX2)
-ACT_FN __m256d low_half(__m256 a) { return _mm256_cvtps_pd(_mm256_castps256_ps128(a)); }
-ACT_FN __m256d high_half(__m256 a) { return _mm256_cvtps_pd(_mm256_extractf128_ps(a, 1)); }
-ACT_FN __m256d pairs(__m256 a, __m256 b, __m256 c, __m256 d) {
-  return ((low_half(a) + low_half(b)) + (low_half(c) + low_half(d))) +
-         ((high_half(a) + high_half(b)) + (high_half(c) + high_half(d)));
+ACT_FN __m256d eighths(__m256 a, __m256 b, __m256 c, __m256 d) {
+  const __m256 sum = (a + b) + (c + d);
+  return _mm256_cvtps_pd(_mm256_castps256_ps128(sum)) + _mm256_cvtps_pd(_mm256_extractf128_ps(sum, 1));
 }
-ACT_FN __m256d pairs(__m256d a, __m256d b, __m256d c, __m256d d) { return (a + b) + (c + d); }
+ACT_FN __m256d eighths(__m256d a, __m256d b, __m256d c, __m256d d) { return (a + b) + (c + d); }
 #endif
 
 // A sum in double with what rounding took from it.
@@ -144,21 +142,24 @@ struct Group {
     for (V& v : part) v = V(constant);
   }
 
-  // In double. The first halving adds the first half of the elements to the second, or neighbours.
+  // The first halving adds the first half of the elements to the second, or neighbours.
   ACT_FN double sum() const {
 #if defined(CPU_CAPABILITY_AVX512)
-    return across(pairs(part[0].low, part[0].high), Add());
+    return across(eighths(part[0].low, part[0].high), Add());
 #elif defined(CPU_CAPABILITY_AVX2)
     const V &a = part[0], &b = part[1];
-    if constexpr (kNeighbours<S>) return across(pairs(a.low, a.high, b.low, b.high), Add());
-    return across(pairs(a.low, b.low, a.high, b.high), Add());
+    if constexpr (kNeighbours<S>) return across(eighths(a.low, a.high, b.low, b.high), Add());
+    return across(eighths(a.low, b.low, a.high, b.high), Add());
 #else
-    constexpr int half = kLanes<S> / 2;
-    T lanes[2 * half];
+    T lanes[kLanes<S>];
     for (int i = 0; i < size; ++i) Memory<T>::store(part[i], lanes + i * Memory<S>::size);
-    double sums[half];
-    for (int i = 0; i < half; ++i) sums[i] = static_cast<double>(lanes[i]) + lanes[i + half];
-    for (int width = half / 2; width > 0; width /= 2) {
+    int width = kLanes<S>;
+    for (; width > 8; width /= 2) {
+      for (int i = 0; i < width / 2; ++i) lanes[i] += lanes[i + width / 2];
+    }
+    double sums[8];
+    for (int i = 0; i < width; ++i) sums[i] = lanes[i];
+    for (width /= 2; width > 0; width /= 2) {
       for (int i = 0; i < width; ++i) sums[i] += sums[i + width];
     }
     return sums[0];

@@ -200,10 +200,4 @@ std::array<Table, sizeof...(Ops)> tables(List<Ops...>) {
                 by_dtype<Ops, Pass::backward_from_result>(), by_dtype<Ops, Pass::double_backward_from_result>()}...};
 }
 
-// Of ops whose other passes are not elementwise.
-template <template <class> class... Ops>
-std::array<Table, sizeof...(Ops)> forward_tables(List<Ops...>) {
-  return {Table{by_dtype<Ops, Pass::forward>()}...};
-}
-
 }  // namespace act_ext::cuda

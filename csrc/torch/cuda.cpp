@@ -4,6 +4,11 @@
 
 #include <ATen/TensorIterator.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/gather.h>
+#include <ATen/ops/max.h>
+#include <ATen/ops/scatter.h>
+#include <ATen/ops/sum.h>
+#include <ATen/ops/zero.h>
 #include <c10/core/DeviceGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
@@ -93,6 +98,59 @@ void run_rows_on_cuda(const Call& call, Pass pass, Dtype dtype, int64_t dim, Ten
   check(call, pass,
         launch(rows, call.op->sign, workspace.defined() ? workspace.mutable_data_ptr() : nullptr,
                current_stream(out.device())));
+}
+
+// The terms of the parameters' gradients are written, in float32 at the least, and summed by torch.
+std::vector<at::Tensor> reduce_on_cuda(const Call& call, Pass pass, Dtype dtype, Tensors outputs, Tensors inputs,
+                                       const std::vector<int64_t>& sizes) {
+  const at::Tensor& first = **outputs.begin();
+  const bool low = dtype == Dtype::bfloat16 || dtype == Dtype::float16;
+  const auto wide = [&](const at::Tensor& tensor) { return low ? tensor.to(at::kFloat) : tensor; };
+  std::vector<at::Tensor> given, results;
+  std::vector<const at::Tensor*> given_pointers, result_pointers;
+  for (const at::Tensor* input : inputs) given.push_back(wide(*input));
+  for (size_t k = 0; k < outputs.size() + sizes.size(); ++k) {
+    results.push_back(k < outputs.size() && !low ? *outputs[k] : at::empty(first.sizes(), given[0].options()));
+  }
+  for (const at::Tensor& tensor : given) given_pointers.push_back(&tensor);
+  for (const at::Tensor& tensor : results) result_pointers.push_back(&tensor);
+  if (first.numel() > 0) {
+    run_cuda(call, pass, low ? Dtype::float32 : dtype, result_pointers, given_pointers, /*same_layout=*/false);
+  }
+  for (size_t k = 0; low && k < outputs.size(); ++k) outputs[k]->copy_(results[k]);
+  std::vector<at::Tensor> gradients;
+  for (size_t p = 0; p < sizes.size(); ++p) {
+    const at::Tensor &terms = results[outputs.size() + p], &parameter = *inputs[inputs.size() - sizes.size() + p];
+    // The parameter was expanded to the input's shape from its channels.
+    std::vector<int64_t> reduced;
+    for (int64_t d = 0; d < terms.dim(); ++d) {
+      if (sizes[p] == 1 || parameter.stride(d) == 0 || parameter.size(d) != sizes[p]) reduced.push_back(d);
+    }
+    const at::Tensor sum = reduced.empty() ? terms : terms.sum(reduced);
+    gradients.push_back(sum.to(first.scalar_type()).reshape({sizes[p]}));
+  }
+  return gradients;
+}
+
+// By torch's own operators: kernels of its own are not written yet.
+void run_maxout_on_cuda(MaxoutPass pass, const at::Tensor& output, const at::Tensor& indices, const at::Tensor& input,
+                        int64_t pieces, int64_t inner) {
+  const auto of_units = [&](const at::Tensor& tensor) { return tensor.view({-1, 1, inner}); };
+  const auto of_pieces = [&](const at::Tensor& tensor) { return tensor.view({-1, pieces, inner}); };
+  switch (pass) {
+    case MaxoutPass::largest: {
+      const auto [values, where] = of_pieces(input).max(1, /*keepdim=*/true);
+      of_units(output).copy_(values);
+      of_units(indices).copy_(where);
+      return;
+    }
+    case MaxoutPass::scatter:
+      of_pieces(output).zero_().scatter_(1, of_units(indices).to(at::kLong), of_units(input));
+      return;
+    case MaxoutPass::pick:
+      of_units(output).copy_(of_pieces(input).gather(1, of_units(indices).to(at::kLong)));
+      return;
+  }
 }
 
 bool built_with_cuda() { return true; }
