@@ -27,7 +27,9 @@ struct Pointers {
 
 constexpr int kThreads = 256;
 // Blocks on a multiprocessor at the least. Left to itself the compiler aims for more and spills for it.
-constexpr int kBlocks = 2;
+// With more than two inputs for each of a few parameters the registers of one block are needed.
+template <class F>
+constexpr int kBlocks = F::inputs > 6 ? 1 : 2;
 // For each thread and operand. Two loads in flight hide more of the latency than one; but unrolled twice, arithmetic in
 // double takes more registers than there are.
 template <class S>
@@ -71,7 +73,7 @@ __device__ __forceinline__ auto apply(const F& f, In... in) {
 
 // One tile a block. Offsets inside a tile fit 32 bits whatever the tensor's size. `packed`: all pointers are aligned.
 template <class S, class F, std::size_t... I>
-__global__ void __launch_bounds__(kThreads, kBlocks)
+__global__ void __launch_bounds__(kThreads, kBlocks<F>)
     contiguous_kernel(Pointers<S, F> p, int64_t n, bool packed, F f, std::index_sequence<I...>) {
   const int64_t begin = static_cast<int64_t>(blockIdx.x) * kTile<S>;
   S* out[F::outputs];
@@ -118,7 +120,7 @@ struct Layout {
 
 // One element a thread. Index holds the element's number; dividing in 32 bits is several times cheaper than in 64.
 template <class Index, class S, class F, std::size_t... I>
-__global__ void __launch_bounds__(kThreads, kBlocks)
+__global__ void __launch_bounds__(kThreads, kBlocks<F>)
     strided_kernel(Pointers<S, F> p, const __grid_constant__ Layout<F::outputs + F::inputs> layout, int64_t n, F f,
                    std::index_sequence<I...>) {
   constexpr int operands = F::outputs + F::inputs;

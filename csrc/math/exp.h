@@ -140,10 +140,10 @@ struct RelativeExp {
   }
 
   // For an x of at most m.
-  ACT_FN V operator()(V x) const { return times(x, 1 / factor); }
-  // A large power of 2 times that, for sums that are compared with each other: a term that is subnormal would be
-  // rounded.
-  ACT_FN V magnified(V x) const { return times(x, 1); }
+  ACT_FN V operator()(V x) const { return times<0>(x); }
+  // 2^magnification times that, for sums that are compared with each other: no term is subnormal, and what is 0 after
+  // rounding counts for nothing.
+  ACT_FN V magnified(V x) const { return times<magnification>(x); }
 
  private:
   template <class>
@@ -152,12 +152,16 @@ struct RelativeExp {
   static constexpr double bound = is_single<V> ? 212.0 : 1494.0;
   // 2^(k - ...) is a normal number also for the smallest results; 2^-k is in the polynomial.
   static constexpr int k = is_single<V> ? 27 : 55;
-  static constexpr double factor = static_cast<double>(std::int64_t{1} << k);
+  static constexpr int magnification = k + 40;
 
-  ACT_FN V times(V x, double unit) const {
-    const V argument = at_least(x - base, lower_);
-    const V shifted = fma(argument, V(log2_e), shift_);
-    const V r = reduced(argument, shift_ - shifted);
+  template <int kPower>
+  ACT_FN V times(V x) const {
+    // 2^k that the exponent has in advance is taken off again, or is part of the magnification.
+    constexpr double unit = kPower == 0 ? 1 / static_cast<double>(std::int64_t{1} << k) : 1;
+    const V shift = kPower == 0 ? shift_ : shift_ + V(kPower - k), lower = kPower == 0 ? lower_ : lower_ - V(27);
+    const V argument = at_least(x - base, lower);
+    const V shifted = fma(argument, V(log2_e), shift);
+    const V r = reduced(argument, shift - shifted);
     return fma(fma(expm1_tail(r, 1, unit), r, V(unit)), r, V(unit)) * to_exponent(shifted);
   }
 

@@ -118,6 +118,21 @@ void expand_parameters(LearnedCall& given, const Channels& channels) {
   }
 }
 
+// Element i of a parameter, without the way of an op.
+double number(const Tensor& parameter, int64_t i) {
+  const int64_t offset = parameter.dim() == 0 ? 0 : i * parameter.stride(0);
+  switch (parameter.scalar_type()) {
+    case at::kFloat:
+      return parameter.const_data_ptr<float>()[offset];
+    case at::kDouble:
+      return parameter.const_data_ptr<double>()[offset];
+    case at::kBFloat16:
+      return parameter.const_data_ptr<at::BFloat16>()[offset];
+    default:
+      return parameter.const_data_ptr<at::Half>()[offset];
+  }
+}
+
 // Forward on the CPU where a parameter is one number along whole stretches of memory. False where it is not.
 bool run_by_numbers(const LearnedCall& given, Dtype dtype, const Channels& channels, const Tensor& out) {
   const Tensor& x = given.tensors[0];
@@ -135,9 +150,10 @@ bool run_by_numbers(const LearnedCall& given, Dtype dtype, const Channels& chann
   const int64_t count = single ? 1 : channels.count;
   std::vector<double> values(count * numbers);
   for (int p = 0; p < parameters; ++p) {
-    const Tensor parameter = given.tensors[1 + p].to(at::kDouble).contiguous();
-    const double* const from = parameter.const_data_ptr<double>();
-    for (int64_t c = 0; c < count; ++c) values[c * numbers + p] = canonical(from[parameter.numel() == 1 ? 0 : c]);
+    const Tensor& parameter = given.tensors[1 + p];
+    for (int64_t c = 0; c < count; ++c) {
+      values[c * numbers + p] = canonical(number(parameter, parameter.numel() == 1 ? 0 : c));
+    }
   }
   for (int64_t c = 0; c < count; ++c) {
     for (int k = parameters; k < numbers; ++k) values[c * numbers + k] = given.call.params[k - parameters];
