@@ -681,3 +681,33 @@ class Softmax2d(torch.nn.Softmax2d):
         if input.dim() not in (3, 4):
             raise ValueError(f"Softmax2d: expected input to be 3D or 4D, got {input.dim()}D instead")
         return F.softmax(input, -3)
+
+
+class Maxout(torch.nn.Module):
+    """A linear layer and the largest of each unit's pieces: see :func:`act_ext.functional.maxout`.
+
+    Args:
+        in_features: the size of the input's last dimension.
+        out_features: the number of units, the size of the output's.
+        num_pieces: how many linear functions each unit takes the largest of.
+        bias: whether these have one.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        num_pieces: int = 2,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.num_pieces = num_pieces
+        self.linear = torch.nn.Linear(in_features, out_features * num_pieces, bias, device, dtype)
+
+    def extra_repr(self) -> str:
+        return f"num_pieces={self.num_pieces}"
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.maxout(self.linear(input), self.num_pieces, -1)

@@ -48,6 +48,8 @@ def table() -> str:
         rows("learned", ["op", "learned", "parameters", "formula", "paper"]),
         "Functions of rows:",
         rows("row_function", ["op", "formula", "paper"]),
+        "And of groups of channels:",
+        rows("maxout", ["op", "formula", "paper"]),
     ]
     return "\n\n".join(parts)
 

@@ -20,6 +20,7 @@ from act_ext.functional.gated_units import (
 )
 from act_ext.functional.learned import acon_c, dyt, learned_swish, pelu, prelu, star_relu, xielu
 from act_ext.functional.literature import gish, hard_mish, isrlu, isru, lisht, logish, smish, squareplus, tanhexp
+from act_ext.functional.maximum import maxout
 from act_ext.functional.normalizing import log_softmax, softmax, softmin
 from act_ext.functional.rectifiers import (
     binary_step,
@@ -64,6 +65,7 @@ __all__ = [
     "log_softmax",
     "logish",
     "logsigmoid",
+    "maxout",
     "mish",
     "pelu",
     "prelu",
