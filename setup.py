@@ -22,7 +22,7 @@ except ImportError:
     )
 
 ROOT = Path(__file__).parent.resolve()
-FAMILIES = ["rectifiers", "exponential", "sigmoidal", "gated", "literature", "gated_units", "softmax"]
+FAMILIES = ["rectifiers", "exponential", "sigmoidal", "gated", "literature", "logarithmic", "gated_units", "softmax"]
 CPU_FLAGS = {"DEFAULT": []}
 if platform.machine() == "x86_64":
     CPU_FLAGS["AVX2"] = ["-mavx2", "-mfma", "-mf16c"]

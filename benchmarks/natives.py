@@ -12,6 +12,14 @@ def _swiglu_clamped(gate: Tensor, up: Tensor, alpha: float = 1.702, limit: float
     return gate * torch.sigmoid(alpha * gate) * (up + 1)
 
 
+def _softexponential(x: Tensor, alpha: float = 1.0) -> Tensor:
+    if alpha == 0:
+        return torch.clone(x)
+    if alpha > 0:
+        return torch.expm1(alpha * x) / alpha + alpha
+    return torch.log1p(-alpha * (x + alpha)) / -alpha
+
+
 NATIVE: dict[str, Callable[..., Tensor]] = {
     "identity": torch.clone,
     "binary_step": lambda x: (x >= 0).to(x.dtype),
@@ -49,6 +57,10 @@ NATIVE: dict[str, Callable[..., Tensor]] = {
     "smish": lambda x: x * torch.tanh(torch.log1p(torch.sigmoid(x))),
     "logish": lambda x: x * torch.log1p(torch.sigmoid(x)),
     "gish": lambda x: x * torch.log(2 - torch.exp(-torch.exp(x))),
+    "phish": lambda x: x * torch.tanh(F.gelu(x)),
+    "nlrelu": lambda x, beta=1.0: torch.log1p(beta * F.relu(x)),
+    "softexponential": _softexponential,
+    "serf": lambda x: x * torch.erf(F.softplus(x)),
     "siglu": lambda gate, up: torch.sigmoid(gate) * up,
     "swiglu": lambda gate, up: F.silu(gate) * up,
     "geglu": lambda gate, up: F.gelu(gate) * up,

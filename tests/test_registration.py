@@ -49,6 +49,10 @@ MODULES = {
     "smish": "Smish",
     "logish": "Logish",
     "gish": "Gish",
+    "phish": "Phish",
+    "nlrelu": "NLReLU",
+    "softexponential": "SoftExponential",
+    "serf": "Serf",
 }
 
 

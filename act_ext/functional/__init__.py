@@ -18,7 +18,19 @@ from act_ext.functional.gated_units import (
     swiglu,
     swiglu_clamped,
 )
-from act_ext.functional.literature import gish, hard_mish, isrlu, isru, lisht, logish, smish, squareplus, tanhexp
+from act_ext.functional.literature import (
+    gish,
+    hard_mish,
+    isrlu,
+    isru,
+    lisht,
+    logish,
+    phish,
+    smish,
+    squareplus,
+    tanhexp,
+)
+from act_ext.functional.logarithmic import nlrelu, serf, softexponential
 from act_ext.functional.rectifiers import (
     binary_step,
     hardshrink,
@@ -59,6 +71,8 @@ __all__ = [
     "logish",
     "logsigmoid",
     "mish",
+    "nlrelu",
+    "phish",
     "quick_geglu",
     "quick_gelu",
     "reglu",
@@ -67,10 +81,12 @@ __all__ = [
     "relu_squared",
     "seglu",
     "selu",
+    "serf",
     "siglu",
     "sigmoid",
     "silu",
     "smish",
+    "softexponential",
     "softplus",
     "softshrink",
     "softsign",

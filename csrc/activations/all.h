@@ -6,6 +6,7 @@
 #include "gated.h"
 #include "gated_units.h"
 #include "literature.h"
+#include "logarithmic.h"
 #include "rectifiers.h"
 #include "sigmoidal.h"
 #include "softmax.h"
@@ -17,4 +18,5 @@
   X(Sigmoidal, sigmoidal)     \
   X(Gated, gated)             \
   X(Literature, literature)   \
+  X(Logarithmic, logarithmic) \
   X(GatedUnits, gated_units)

@@ -44,11 +44,11 @@ template <class V>
 ACT_FN V log1p_of_product(V a, Pair<V> b) {
   const auto z = product(b, a);
   const auto one_and_z = sum(V(1), z.hi), x = sum(one_and_z.hi, one_and_z.lo + z.lo);
-  // Far out the 1 does not count, and both factors are scaled down.
+  // Far out the 1 does not count, and both factors are scaled down. An a that small meets an infinite b alone.
   constexpr int k = is_single<V> ? 64 : 512;
-  const V unit(is_single<V> ? 0x1p-64 : 0x1p-512);
+  const V unit(is_single<V> ? 0x1p-64 : 0x1p-512), smallest(is_single<V> ? 0x1p-60 : 0x1p-500);
   const auto far = z.hi > V(is_single<V> ? 0x1p80 : 0x1p640);
-  const V hi = select(far, (a * unit) * (b.hi * unit), x.hi);
+  const V hi = select(far, (at_least(a, smallest) * unit) * (b.hi * unit), x.hi);
   return log_of_pair(Pair<V>{hi, select(far, V(0), x.lo)}, select(far, V(2 * k), V(0)));
 }
 
