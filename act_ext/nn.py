@@ -527,6 +527,48 @@ class DyT(_Learned):
         return F.dyt(input, self.alpha, self.weight, self.bias, -1 if self.channels_last else 1)
 
 
+class Phish(_InPlace):
+    """See :func:`act_ext.functional.phish`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.phish(input, self.inplace)
+
+
+class NLReLU(_InPlace):
+    """See :func:`act_ext.functional.nlrelu`."""
+
+    def __init__(self, beta: float = 1.0, inplace: bool = False) -> None:
+        super().__init__(inplace)
+        self.beta = beta
+
+    def extra_repr(self) -> str:
+        return ", ".join(filter(None, [f"beta={self.beta}", super().extra_repr()]))
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.nlrelu(input, self.beta, self.inplace)
+
+
+class SoftExponential(_InPlace):
+    """See :func:`act_ext.functional.softexponential`."""
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        super().__init__(inplace)
+        self.alpha = alpha
+
+    def extra_repr(self) -> str:
+        return ", ".join(filter(None, [f"alpha={self.alpha}", super().extra_repr()]))
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.softexponential(input, self.alpha, self.inplace)
+
+
+class Serf(_InPlace):
+    """See :func:`act_ext.functional.serf`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.serf(input, self.inplace)
+
+
 # The gated units.
 
 

@@ -28,6 +28,14 @@ def _xielu(x: Tensor, alpha_p: Tensor, alpha_n: Tensor, beta: float = 0.5, eps: 
     return torch.where(x > 0, alpha_p[:, None] * x * x, below) + beta * x
 
 
+def _softexponential(x: Tensor, alpha: float = 1.0) -> Tensor:
+    if alpha == 0:
+        return torch.clone(x)
+    if alpha > 0:
+        return torch.expm1(alpha * x) / alpha + alpha
+    return torch.log1p(-alpha * (x + alpha)) / -alpha
+
+
 NATIVE: dict[str, Callable[..., Tensor]] = {
     "identity": torch.clone,
     "binary_step": lambda x: (x >= 0).to(x.dtype),
@@ -73,6 +81,10 @@ NATIVE: dict[str, Callable[..., Tensor]] = {
     "xielu": _xielu,
     "star_relu": lambda x, scale, bias: scale[:, None] * F.relu(x) ** 2 + bias[:, None],
     "dyt": lambda x, alpha, weight, bias: torch.tanh(alpha * x) * weight + bias,
+    "phish": lambda x: x * torch.tanh(F.gelu(x)),
+    "nlrelu": lambda x, beta=1.0: torch.log1p(beta * F.relu(x)),
+    "softexponential": _softexponential,
+    "serf": lambda x: x * torch.erf(F.softplus(x)),
     "siglu": lambda gate, up: torch.sigmoid(gate) * up,
     "swiglu": lambda gate, up: F.silu(gate) * up,
     "geglu": lambda gate, up: F.gelu(gate) * up,

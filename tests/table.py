@@ -30,6 +30,8 @@ PARAMETERS: dict[str, list[dict[str, float]]] = {
     "squareplus": [{"b": 0.3}, {"b": 100.0}],
     "isru": [{"alpha": 0.1}, {"alpha": 30.0}],
     "isrlu": [{"alpha": 0.1}, {"alpha": 30.0}],
+    "nlrelu": [{"beta": 0.3}, {"beta": 30.0}],
+    "softexponential": [{"alpha": 0.0}, {"alpha": 2.0}],  # the rest in test_accuracy.py
 }
 
 
@@ -86,9 +88,8 @@ class Case:
             return [-2.0]
         if self.name in ("hardsigmoid", "hardswish"):
             return [-3.0, 3.0]
-        return (
-            [0.0] if self.name in ("binary_step", "relu", "leaky_relu", "relu_squared", "elu", "selu", "celu") else []
-        )
+        at_zero = ("binary_step", "relu", "leaky_relu", "relu_squared", "elu", "selu", "celu", "nlrelu")
+        return [0.0] if self.name in at_zero else []
 
     def away_from_kinks(self, x: Tensor, distance: float) -> Tensor:
         for kink in self.kinks:
@@ -139,7 +140,7 @@ class Case:
             inner = wide.clamp(max=0) / (self._rounded(x.dtype)["alpha"] if self.name == "celu" else 1)
             outer = {"elu": self._rounded(x.dtype).get("alpha"), "selu": 1.7580993408473766, "celu": 1}[self.name]
             slope = torch.where(wide > 0, slope, outer * torch.exp(inner))
-        elif self.name in ("tanhexp", "gish"):
+        elif self.name in ("tanhexp", "gish", "serf"):
             # Further up the derivative has reached its limit, and exp overflows.
             bounded = wide.detach().clamp(max=50).requires_grad_()
             slope = torch.autograd.grad(self.formula(bounded, x.dtype).sum(), bounded)[0]

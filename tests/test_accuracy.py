@@ -1,5 +1,7 @@
 """The worst case over all bit patterns of the small dtypes and every 997th of float32, against float64."""
 
+import math
+
 import mpmath
 import pytest
 import torch
@@ -22,6 +24,8 @@ SLOPE_ZERO = {
     "smish": -1.3945193,
     "logish": -1.3724541,
     "gish": -1.282051,
+    "phish": -1.1954312,
+    "serf": -1.19306,
 }
 DISTANCE = 1.0
 ULP = 4.0
@@ -97,7 +101,39 @@ def test_low_precision_on_every_input(case, dtype):
     check_slope(case, x, LOW_PRECISION_ULP)
 
 
-# float64 against 60 digits.
+def softexponential(x: torch.Tensor, alpha: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Value and slope in float64, for the parameters for which the formula cancels or is not defined everywhere."""
+    if alpha < 0:
+        return torch.log1p(-alpha * (x + alpha)) / -alpha, 1 / (1 - alpha * (x + alpha))
+    tail = torch.exp(alpha * x) / alpha + (alpha * alpha - 1) / alpha
+    return torch.where(alpha * x < -1, tail, torch.expm1(alpha * x) / alpha + alpha), torch.exp(alpha * x)
+
+
+@pytest.mark.parametrize("alpha", [-3.0, -1.0, -0.3, -1e-6, -1e-20, 1e-20, 1e-6, 0.3, 0.99])
+def test_softexponential_on_both_sides_of_0(alpha):
+    case = Case("softexponential", {"alpha": alpha})
+    x = float32_inputs()
+    if alpha == -1.0:
+        x = x[(x.abs() > 1e-6) | (x == 0)]  # where float64 does not hold 1 + (x - 1)
+    alpha = torch.tensor(alpha).item()
+    value, slope = softexponential(x.double(), alpha)
+    outside = value.isnan()
+    assert outside.any() == (alpha < -1e-10 or x.isnan().any().item())
+    assert torch.equal(case.function(x).isnan(), outside)
+    # Between 0 and 1, values below alpha have its unit: two terms of its size cancel.
+    check(torch.where(outside, 0.0, case.function(x)), torch.where(outside, 0.0, value), x, ULP, max(alpha, 0.0))
+    check(slope_of(case, x), slope, x, ULP)
+
+
+@pytest.mark.parametrize("alpha", [-0.7, 0.4])
+def test_softexponential_derivatives(alpha):
+    x = torch.linspace(-0.5, 3, 50, dtype=torch.float64, requires_grad=True)
+    case = Case("softexponential", {"alpha": alpha})
+    assert torch.autograd.gradcheck(case.function, x)
+    assert torch.autograd.gradgradcheck(case.function, x)
+
+
+# float64 against 60 digits and more.
 
 FLOAT64_POINTS = [0.0, *(sign * 10.0**k for k in (-300, -100, -20, -9, -5, -3, -2, -1) for sign in (1, -1))]
 FLOAT64_POINTS += [k / 7 for k in range(-60, 61) if k] + [
@@ -123,7 +159,7 @@ def mp_formula(case):
     def clamp(x, low=-mpmath.inf, high=mpmath.inf, max=mpmath.inf):
         return min(x, high, max) if x > low else mpmath.mpf(low)
 
-    scope = {name: getattr(mpmath, name) for name in ("exp", "expm1", "log1p", "erfc", "tanh", "sqrt")}
+    scope = {name: getattr(mpmath, name) for name in ("exp", "expm1", "log1p", "erf", "erfc", "tanh", "sqrt")}
     scope |= {"where": where, "clamp": clamp, "abs": abs, "zeros_like": lambda x: mpmath.mpf(0), "pi": mpmath.pi}
     scope |= {"logaddexp": lambda a, b: mpmath.log1p(mpmath.exp(-abs(a - b))) + max(a, b)}
     scope |= {"sigmoid": lambda x: 1 / (1 + mpmath.exp(-x))}
@@ -139,7 +175,8 @@ def test_float64_against_mpmath(case):
     points = [p for p in FLOAT64_POINTS if all(abs(p - kink) > 1e-3 for kink in case.kinks)]
     steep = [p for p in points if abs(p) >= 1e-3]
     x = torch.tensor(points, dtype=torch.float64)
-    with mpmath.workdps(60):
+    # softexponential adds a constant, beside which its exponential must not vanish.
+    with mpmath.workdps(700 if case.name == "softexponential" else 60):
         values = [f(mpmath.mpf(p)) for p in points]
         slopes = [mpmath.diff(f, mpmath.mpf(p), h=mpmath.mpf(10) ** -25 * max(abs(mpmath.mpf(p)), mpmath.mpf("1e-6")))
                   for p in steep]  # fmt: skip
@@ -147,6 +184,10 @@ def test_float64_against_mpmath(case):
     def worst(points, result, exact, at_least=0.0):
         errors = []
         for got, want in zip(result.tolist(), exact, strict=True):
+            if abs(want) > torch.finfo(torch.float64).max:
+                assert got == math.copysign(math.inf, want)
+                errors.append(0.0)
+                continue
             unit = (
                 mpmath.ldexp(1, max(mpmath.frexp(max(abs(want), at_least))[1], -1021) - 53) if want or at_least else 1
             )

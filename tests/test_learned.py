@@ -349,18 +349,12 @@ LIMITS = {
 }
 
 
-def each_but(*broken, of=tuple(SPEC)):
-    """Each name; those in `broken` do not do this yet."""
-    yet = pytest.mark.xfail(strict=True, reason="known, in the kernels")
-    return pytest.mark.parametrize("name", [pytest.param(n, marks=yet) if n in broken else n for n in of])
-
-
 def at_limits(name, dtype):
     return [torch.tensor([value], dtype=dtype) for value in LIMITS[name][0]]
 
 
 @each_dtype
-@each_but("acon_c")  # inf times a slope of 0, by p1 and p2
+@each_name
 def test_limits(name, dtype, device):
     parameters = [p.to(device).requires_grad_() for p in at_limits(name, dtype)]
     for k, infinity in enumerate((-INF, INF)):
@@ -373,7 +367,7 @@ def test_limits(name, dtype, device):
 
 
 @each_dtype
-@each_but("prelu", "xielu")  # the slope comes from a comparison
+@each_name
 def test_nan_propagates(name, dtype, device):
     parameters = [p.to(device) for p in draw(name, 1, dtype)]
     for position in range(0, 67, 6):
@@ -389,7 +383,7 @@ def test_nan_propagates(name, dtype, device):
 
 
 @each_dtype
-@each_but("pelu", of=("prelu", "learned_swish", "pelu", "acon_c"))  # expm1(-0.0) is 0.0
+@pytest.mark.parametrize("name", ["prelu", "learned_swish", "pelu", "acon_c"])
 def test_signed_zero(name, dtype, device):
     x = torch.tensor([-0.0, 0.0], dtype=dtype, device=device)
     y = apply(name, x, [p.to(device) for p in at_limits(name, dtype)], 1)

@@ -59,6 +59,10 @@ MODULES = {
     "smish": "Smish",
     "logish": "Logish",
     "gish": "Gish",
+    "phish": "Phish",
+    "nlrelu": "NLReLU",
+    "softexponential": "SoftExponential",
+    "serf": "Serf",
 }
 ROW_MODULES = {"softmax": ["Softmax", "Softmax2d"], "softmin": ["Softmin"], "log_softmax": ["LogSoftmax"]}
 
@@ -111,7 +115,11 @@ def test_every_op_has_a_module():
     public = {n for n, c in vars(act_ext.nn).items() if inspect.isclass(c) and issubclass(c, torch.nn.Module)}
     public -= set(LEARNED_MODULES.values())
     gated = {"GLU"} | {n for n in public if issubclass(getattr(act_ext.nn, n), act_ext.nn._GatedFeedForward)}
-    assert {n for n in public - gated if not n.startswith("_")} == {"Maxout", *MODULES.values(), *chain(*ROW_MODULES.values())}
+    assert {n for n in public - gated if not n.startswith("_")} == {
+        "Maxout",
+        *MODULES.values(),
+        *chain(*ROW_MODULES.values()),
+    }
 
 
 @each_default

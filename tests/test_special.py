@@ -47,9 +47,14 @@ LIMITS = {
     "smish": (0, INF, 0, 0.6),
     "logish": (0, INF, 0, 0.6931471805599453),
     "gish": (0, INF, 0, 0.6931471805599453),
+    "phish": (0, INF, 0, 1),
+    "nlrelu": (0, INF, 0, 0),
+    "softexponential": (0, INF, 0, INF),
+    "serf": (0, INF, 0, 1),
 }
 # f(-0) is -0 where the function is odd, or 0 at 0 with the sign of x around it.
 NO_SIGNED_ZERO = {"binary_step", "threshold", "hardsigmoid", "sigmoid", "logsigmoid", "softplus", "squareplus", "lisht"}
+NO_SIGNED_ZERO |= {"phish", "softexponential"}
 
 
 def value_and_slope(case, x):
@@ -69,7 +74,16 @@ def test_extreme_parameters():
     big = torch.tensor([2e18, -2e18], dtype=torch.float64)
     expected = 0.5 * (big + (big * big + 1e38).sqrt())
     torch.testing.assert_close(F.squareplus(big.float(), b=1e38).double(), expected, rtol=1e-6, atol=0)
-    for function, kwargs in ((F.squareplus, {"b": 1e-50}), (F.isru, {"alpha": 1e-50}), (F.isru, {"alpha": 1e39})):
+    assert F.nlrelu(torch.tensor([3e38]), beta=3e38).item() == pytest.approx(2 * math.log(3e38), rel=1e-6)
+    assert F.softexponential(torch.tensor([3e38]), alpha=-2e20).item() == pytest.approx(math.log(6e58) / 2e20, rel=1e-6)
+    tiny, huge = 1e-50, 1e39
+    parameters = [(F.squareplus, {"b": tiny}), *((F.isru, {"alpha": alpha}) for alpha in (tiny, huge))]
+    parameters += [
+        (F.nlrelu, {"beta": tiny}),
+        (F.softexponential, {"alpha": tiny}),
+        (F.softexponential, {"alpha": -tiny}),
+    ]
+    for function, kwargs in parameters:
         y = torch.tensor([-INF, -1.0, 0.0, 1.0, INF], requires_grad=True)
         value = function(y, **kwargs)
         value.sum().backward()
@@ -119,9 +133,10 @@ def test_signed_zero(case, dtype, device):
 @each_dtype
 @each_default
 def test_negative_tail_of_the_gated_ends_in_minus_zero(case, dtype, device):
-    if LIMITS[case.name][0] != 0 or case.name in ("binary_step", "relu", "relu6", "threshold", "relu_squared"):
+    flat = ("binary_step", "relu", "relu6", "threshold", "relu_squared", "nlrelu")
+    if LIMITS[case.name][0] != 0 or case.name in flat:
         pytest.skip("its limit at minus infinity is not 0 from below")
-    if case.name in ("sigmoid", "softplus", "hardsigmoid", "squareplus"):
+    if case.name in ("sigmoid", "softplus", "hardsigmoid", "squareplus", "phish", "softexponential"):
         pytest.skip("it is positive")
     y = case.function(torch.tensor([-INF, -1e4], dtype=dtype, device=device))
     assert y.eq(0).all()
@@ -153,4 +168,4 @@ def test_second_derivative_at_infinity(case, dtype, device):
     if case.spec["saves"] == "result":  # with respect to the result
         assert second.isfinite().all()
     else:
-        assert second.tolist() == [0, 2 if case.name == "relu_squared" else 0]
+        assert second.tolist() == [0, {"relu_squared": 2, "softexponential": INF}.get(case.name, 0)]

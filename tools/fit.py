@@ -5,7 +5,7 @@ python -m tools.fit prints each approximation's coefficients and its largest err
 
 from collections.abc import Callable
 
-from mpmath import cos, erfc, exp, expm1, log, lu_solve, matrix, mp, mpf, nstr, pi, sqrt, tanh
+from mpmath import cos, erf, erfc, exp, expm1, log, lu_solve, matrix, mp, mpf, nstr, pi, sqrt, tanh
 
 Function = Callable[[mpf], mpf]
 mp.prec = 260
@@ -80,6 +80,11 @@ def tanh_defect(z: mpf) -> mpf:
     return (x - tanh(x)) / x**3 if z > mpf(10) ** -18 else mpf(1) / 3 - 2 * z / 15
 
 
+def erf_over_s(z: mpf) -> mpf:
+    s = sqrt(z)
+    return erf(s) / s if z > mpf(10) ** -60 else 2 / sqrt(pi)
+
+
 def mills(a: mpf) -> mpf:
     return exp(a * a / 2) * erfc(a / sqrt(mpf(2))) / 2
 
@@ -91,6 +96,7 @@ APPROXIMATIONS = {
     "expm1_tail": (expm1_tail, -REDUCED, REDUCED, [(4, 0), (9, 0)], lambda r: max(abs(r), TINY)),
     "log1p_exp": (atanh_tail, mpf(0), mpf(4) / 9 * mpf("1.0001"), [(3, 0), (10, 0)], lambda z: z + mpf(1) / 125),
     "tanh_defect": (tanh_defect, mpf(0), mpf(1), [(7, 0), (15, 0)], lambda z: 1 / tanh_defect(z)),
+    "erf": (erf_over_s, mpf(0), mpf(1), [(6, 0), (12, 0)], lambda z: 1 / erf_over_s(z)),
     "mills (float)": (mills, mpf(0), mpf("14.5"), [(4, 5)], lambda a: 1 / mills(a)),
     "mills (double)": (mills, mpf(0), mpf("38.7"), [(10, 11)], lambda a: 1 / mills(a)),
 }
@@ -104,6 +110,9 @@ def main() -> None:
             print("  ", ", ".join(nstr(c, 20) for c in p))
             if len(q) > 1:
                 print("  /", ", ".join(nstr(c, 20) for c in q))
+            if name.startswith("mills"):
+                complement = [b / sqrt(2 * pi) - a for a, b in zip([mpf(0), *p], q, strict=True)]
+                print("  complement", ", ".join(nstr(c, 20) for c in complement))
 
 
 if __name__ == "__main__":

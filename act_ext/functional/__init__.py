@@ -19,7 +19,19 @@ from act_ext.functional.gated_units import (
     swiglu_clamped,
 )
 from act_ext.functional.learned import acon_c, dyt, learned_swish, pelu, prelu, star_relu, xielu
-from act_ext.functional.literature import gish, hard_mish, isrlu, isru, lisht, logish, smish, squareplus, tanhexp
+from act_ext.functional.literature import (
+    gish,
+    hard_mish,
+    isrlu,
+    isru,
+    lisht,
+    logish,
+    phish,
+    smish,
+    squareplus,
+    tanhexp,
+)
+from act_ext.functional.logarithmic import nlrelu, serf, softexponential
 from act_ext.functional.maximum import maxout
 from act_ext.functional.normalizing import log_softmax, softmax, softmin
 from act_ext.functional.rectifiers import (
@@ -67,7 +79,9 @@ __all__ = [
     "logsigmoid",
     "maxout",
     "mish",
+    "nlrelu",
     "pelu",
+    "phish",
     "prelu",
     "quick_geglu",
     "quick_gelu",
@@ -77,10 +91,12 @@ __all__ = [
     "relu_squared",
     "seglu",
     "selu",
+    "serf",
     "siglu",
     "sigmoid",
     "silu",
     "smish",
+    "softexponential",
     "softmax",
     "softmin",
     "softplus",

@@ -196,3 +196,24 @@ def gish(input: Tensor, inplace: bool = False) -> Tensor:
     if not inplace and not is_dynamo_compiling():
         return _gish(input)
     return ops.gish_(input) if inplace else ops.gish(input)
+
+
+_phish = entry("phish")
+
+
+@documented()
+def phish(input: Tensor, inplace: bool = False) -> Tensor:
+    """x times the tanh of :func:`gelu`, which is not negative anywhere.
+
+    Args:
+        input: the tensor to apply the function to.
+        inplace: overwrite input with the result.
+
+    Example:
+        >>> import act_ext, torch
+        >>> act_ext.functional.phish(torch.tensor([-1.0, 2.0]))
+        tensor([0.1573, 1.9213])
+    """
+    if not inplace and not is_dynamo_compiling():
+        return _phish(input)
+    return ops.phish_(input) if inplace else ops.phish(input)

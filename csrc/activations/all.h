@@ -7,6 +7,7 @@
 #include "gated_units.h"
 #include "learned.h"
 #include "literature.h"
+#include "logarithmic.h"
 #include "maxout.h"
 #include "rectifiers.h"
 #include "sigmoidal.h"
@@ -19,5 +20,6 @@
   X(Sigmoidal, sigmoidal)     \
   X(Gated, gated)             \
   X(Literature, literature)   \
+  X(Logarithmic, logarithmic) \
   X(GatedUnits, gated_units)  \
   X(LearnedActivations, learned)

@@ -153,9 +153,6 @@ struct Gelu {
     const V tail = t.times_inverse(fma(-density, t.denominator, t.numerator()), inverse);
     return {at_least(x, V(-0.0)) - value, select(x < V(0), tail, keep_nan(x, V(1) - tail))};
   }
-
- private:
-  static constexpr double inverse_sqrt_2pi = 0.398942280401432677939946;
 };
 
 template <class V>

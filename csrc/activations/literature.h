@@ -240,6 +240,51 @@ struct Gish {
   static constexpr double tail = is_single<V> ? 18.0 : 38.0, largest = is_single<V> ? 5.0 : 6.0;
 };
 
-using Literature = List<HardMish, Squareplus, Isru, Isrlu, Lisht, TanhExp, Smish, Logish, Gish>;
+template <class V>
+struct Phish {
+  static constexpr Spec spec{
+      .name = "phish",
+      .params = "",
+      .formula = "x * tanh(0.5 * x * erfc(-x * sqrt(0.5)))",
+      .derivative =
+          "tanh(g := 0.5 * x * (p := erfc(-x * sqrt(0.5)))) + x * (0.5 * p + x * exp(-0.5 * x * x) / sqrt(2 * pi))"
+          " / cosh(g)**2",
+      .paper = "doi:10.36227/techrxiv.17283824",
+      // It is 0 at 0, and tends to 0 from above at -inf.
+      .facts = Facts{.infimum = 0, .monotonic = false, .zero_centred = false, .saturates = Saturates::below},
+      .heavy = true};
+  ACT_FN V forward(V x) const {
+    // Below as x gelu(x), which keeps its tail, less what tanh takes from it.
+    const auto t = normal_tail(x);
+    const V gelu = Gelu<V>{}.forward(x), defect = tanh_defect(at_most(gelu, V(0)));
+    const V scaled = t.a * (V(inverse_sqrt_2pi) - mills_complement(t.a) / t.denominator);
+    const V below = fma(t.a, defect, t.times_power(scaled));
+    const V bounded = middle(x), g = bounded * normal_probability(bounded);
+    return select(x < V(low), below, x * select(x < V(high), g - tanh_defect(g), tanh(gelu)));
+  }
+  ACT_FN V slope(V x) const {
+    const auto t = normal_tail(x);
+    const auto [gelu, gelu_slope] = Gelu<V>{}.value_and_slope(x);
+    // Below as the slope of x gelu(x), a^2 density(a) - 2 a P(N > a) with a = -x, less what tanh takes from it.
+    const V factor = t.a * fma(t.a, V(inverse_sqrt_2pi), V(-2) * t.numerator() / t.denominator);
+    const V tail = at_most(gelu, V(0)), tail_defect = tanh_defect(tail), tail_tanh = tail - tail_defect;
+    const V below = t.times_power(factor) + fma(t.a * gelu_slope, tail_tanh * tail_tanh, -tail_defect);
+
+    const V bounded = middle(x), p = normal_probability(bounded), g = bounded * p, th = g - tanh_defect(g);
+    const V g_slope = fma(t.times_power(V(inverse_sqrt_2pi)), bounded, p);
+    const V around_0 = fma(bounded * g_slope, fma(-th, th, V(1)), th);
+
+    const auto [value, sech2] = tanh_and_slope(at_least(gelu, V(0)));
+    const V above = fma(at_most(x, V(exp_limit<V> / 2)) * gelu_slope, sech2, value);
+    return select(x < V(low), below, select(x < V(high), around_0, above));
+  }
+
+ private:
+  // Between these gelu(x) = x P(N < x) by the polynomial; below 1 - P and above 1 are large enough to subtract from.
+  static constexpr double low = -1.0, high = 1.0;
+  ACT_FN static V middle(V x) { return clamp(x, V(low), V(high)); }
+};
+
+using Literature = List<HardMish, Squareplus, Isru, Isrlu, Lisht, TanhExp, Smish, Logish, Gish, Phish>;
 
 }  // namespace act_ext

@@ -2,7 +2,8 @@
 // that by hand. The overloads below are the chain rule, and the derivatives of the functions that are approximations.
 #pragma once
 
-#include "logistic.h"
+#include "log.h"
+#include "normal.h"
 
 namespace act_ext {
 
@@ -163,6 +164,21 @@ template <class V>
 ACT_FN Dual<V> scaled_exp(Dual<V> factor, Dual<V> x) {
   const V e = scaled_exp(factor.v, x.v);
   return {e, fma(e, x.d, scaled_exp(factor.d, x.v))};
+}
+template <class V>
+ACT_FN Dual<V> exp_of_product(Dual<V> a, Dual<V> x) {
+  const V e = exp_of_product(a.v, x.v);
+  return {e, e * (a.v * x.d)};
+}
+template <class V>
+ACT_FN Dual<V> log1p_of_any(Dual<V> u) {
+  return {log1p_of_any(u.v), u.d / (V(1) + u.v)};
+}
+template <class V>
+ACT_FN ErfAndDecay<Dual<V>> erf_and_decay(Dual<V> s) {
+  const auto [value, decay, loss] = erf_and_decay(s.v);
+  const V rise = V(two_over_sqrt_pi) * decay * s.d, fall = V(-2) * s.v * decay * s.d;
+  return {{value, rise}, {decay, fall}, {loss, fall}};
 }
 template <class V>
 ACT_FN Dual<V> sqrt(Dual<V> x) {

@@ -187,6 +187,12 @@ ACT_FN V scaled_exp(V factor, X x) {
   return scale(fma(factor, e.q, factor), Power<V>(e.n));
 }
 
+// e^(a x) for a constant a. Its derivative (math/dual.h) overflows where it does, and does not see the clamp.
+template <class V>
+ACT_FN V exp_of_product(V a, V x) {
+  return scaled_exp(V(1), product(a, x));
+}
+
 template <class X>
 ACT_FN auto expm1(X x) {
   using V = decltype(head(x));

@@ -69,22 +69,25 @@ ACT_FN V sigmoid_slope(V z) {
   return (e.top * inverse) * (e.bottom * inverse);
 }
 
-// factor 2 atanh(w / 2) / w for 0 <= w <= 2/3: with factor = w 2 atanh(w / 2), the logarithm of (2 + w) / (2 - w).
+// (2 atanh(w / 2) / w - 1) / w^2 in z = w^2 for |w| <= 2/3: the error is 2^-27.5, 2^-64.3 of the logarithm.
+template <class V>
+ACT_FN V atanh_tail(V z) {
+  if constexpr (is_single<V>) {
+    return horner(z, 0.083333048267552074031, 0.012506409492475916649, 0.0021887382751614043175,
+                  0.0005459256291116779465);
+  } else {
+    return horner(z, 0.083333333333333338763, 0.012499999999998943985, 0.0022321428572000503849,
+                  0.00043402777634932400654, 0.000088778429034249840531, 0.000018779877021675291821,
+                  4.0699555987636701056e-6, 8.9415366880246242141e-7, 2.0880289676488255682e-7,
+                  3.3794424723175715614e-8, 1.9454439043674542534e-8);
+  }
+}
+
+// factor 2 atanh(w / 2) / w: with factor = w 2 atanh(w / 2), the logarithm of (2 + w) / (2 - w).
 template <class V>
 ACT_FN V times_atanh_series(V factor, V w) {
   const V z = w * w;
-  // (2 atanh(w / 2) / w - 1) / w^2 in z = w^2; error relative to the logarithm 2^-27.5, 2^-64.3.
-  V tail(0);
-  if constexpr (is_single<V>) {
-    tail =
-        horner(z, 0.083333048267552074031, 0.012506409492475916649, 0.0021887382751614043175, 0.0005459256291116779465);
-  } else {
-    tail =
-        horner(z, 0.083333333333333338763, 0.012499999999998943985, 0.0022321428572000503849, 0.00043402777634932400654,
-               0.000088778429034249840531, 0.000018779877021675291821, 4.0699555987636701056e-6,
-               8.9415366880246242141e-7, 2.0880289676488255682e-7, 3.3794424723175715614e-8, 1.9454439043674542534e-8);
-  }
-  return fma(factor * z, tail, factor);
+  return fma(factor * z, atanh_tail(z), factor);
 }
 
 // log(1 + e^u), given e^u for a u that is at most 0.

@@ -1,0 +1,117 @@
+// Activations from papers that take a logarithm of any argument.
+#pragma once
+
+#include "../math/log.h"
+#include "gated.h"
+
+namespace act_ext {
+
+template <class V>
+struct NLRelu {
+  static constexpr Spec spec{
+      .name = "nlrelu",
+      .params = "float beta=1.0",
+      .formula = "log1p(beta * clamp(x, 0))",
+      .derivative = "where(x > 0, beta / (1 + beta * clamp(x, 0)), 0)",
+      .paper = "arXiv:1908.03682",
+      .facts = Facts{.infimum = 0, .zero_centred = false, .saturates = Saturates::below, .smoothness = 0},
+      .gates = true,
+      .heavy = true,
+      .invalid = [](const double* p) -> const char* { return p[0] <= 0 ? "beta must be positive" : nullptr; }};
+  V beta;
+  ACT_FN V forward(V x) const {
+    return select(x > V(0), log1p_of_product(width(), Pair<V>{x, V(0)}), at_least(x, V(0)));
+  }
+  // beta / (1 + beta x) without its products, which may overflow.
+  ACT_FN V slope(V x) const { return select(x <= V(0), V(0), V(1) / (V(1) / width() + x)); }
+
+ private:
+  // beta, if V's format takes it for 0 a normal number.
+  ACT_FN V width() const { return at_least(beta, V(is_single<V> ? 1e-37 : 1e-307)); }
+};
+
+template <class V>
+struct SoftExponential {
+  static constexpr Spec spec{
+      .name = "softexponential",
+      .params = "float alpha=1.0",
+      .formula =
+          "x if alpha == 0 else exp(alpha * x) / alpha + (alpha - 1 / alpha) if alpha > 0"
+          " else log1p(-alpha * (x + alpha)) / -alpha",
+      .derivative = "1 if alpha == 0 else exp(alpha * x) if alpha > 0 else 1 / (1 - alpha * (x + alpha))",
+      .paper = "arXiv:1602.01321",
+      .facts = Facts{.infimum = 0, .zero_centred = false, .saturates = Saturates::below},
+      .heavy = true};
+  V alpha;
+  ACT_FN V forward(V x) const {
+    const auto shifted = sum(x, alpha);
+    const V argument = alpha * select(alpha < V(0), shifted.hi, x);
+    const V near = select(alpha < V(0), shifted.hi, fma(V(0.5) * argument, x, shifted.hi));
+    const V far =
+        select(alpha < V(0), log1p_of_product(-alpha, Pair<V>{shifted.hi, shifted.lo}) / -alpha, exponential(x));
+    const V curve = select(abs(argument) < V(is_single<V> ? 0x1p-30 : 0x1p-60), near, far);
+    return select(abs(alpha) < V(smallest), x, curve);
+  }
+  ACT_FN V slope(V x) const {
+    // Below 0 as 1 / a / (x + (1 / a - a)) with a = -alpha, whose last sum cancels: the inner one is in two words.
+    const V a = at_least(-alpha, V(smallest)), inverse = V(1) / a;
+    const auto offset = sum(inverse, -a);
+    const V distance = (x + offset.hi) + fma(fma(-inverse, a, V(1)), inverse, offset.lo);
+    const V below = inverse / distance;
+    return select(abs(alpha) < V(smallest), keep_nan(x, V(1)), select(alpha < V(0), below, exp_of_product(alpha, x)));
+  }
+
+ private:
+  // A smaller alpha is subnormal, and like 0.
+  static constexpr double smallest = is_single<V> ? 0x1p-126 : 0x1p-1022;
+  // For alpha > 0, with e = e^(alpha x): expm1(alpha x) / alpha + alpha or e / alpha + (alpha - 1 / alpha), whichever
+  // cancels less.
+  ACT_FN V exponential(V x) const {
+    const Exp<V> e = exp_parts(clamped(product(alpha, x), V(-exp_limit<V>), V(exp_limit<V>)));
+    const V inverse = V(1) / alpha, rest = (alpha - V(1)) * (V(1) + inverse);
+    const Power<V> power(e.n);
+    const V half_power = pow2(clamp(e.n, V(-60), V(60)) - V(1));
+    const V by_expm1 = fma(half_power, e.q, half_power - V(0.5)) / (V(0.5) * alpha) + alpha;
+    const V by_exp = scale(fma(inverse, e.q, inverse), power) + rest;
+    const auto first = (alpha < V(1)) & (scale(V(1) + e.q, power) > alpha * alpha) & (e.n < V(60));
+    return select(first, by_expm1, by_exp);
+  }
+};
+
+template <class V>
+struct Serf {
+  static constexpr Spec spec{.name = "serf",
+                             .params = "",
+                             .formula = "x * erf(log1p(exp(x)))",
+                             .derivative = "erf(s := log1p(exp(x))) + 2 * x * sigmoid(x) * exp(-s * s) / sqrt(pi)",
+                             .paper = "arXiv:2108.09598",
+                             .facts = with_dip(-0.34843745875960642, -1.193059968928188),
+                             .heavy = true};
+  ACT_FN V forward(V x) const {
+    const auto e = bounded_exp(x, largest);
+    const V far = scale(V(two_over_sqrt_pi) * e.above * e.p, e.power);
+    return select(x < V(-tail), far, x * erf_and_decay(log1p_of_any(e.value)).value);
+  }
+  ACT_FN V slope(V x) const {
+    const auto e = bounded_exp(x, largest);
+    const V bounded = clamp(x, V(-tail), V(largest)), one_and_e = V(1) + e.value;
+    const V s = log1p_of_any(e.value);
+    const auto [value, decay, loss] = erf_and_decay(s);
+    const V above = fma(bounded * decay, V(two_over_sqrt_pi) * e.value / one_and_e, value);
+    // Below -1, but for the factor 2 / sqrt(pi), as e^x (1 + x) and corrections, so that errors do not grow where the
+    // terms cancel.
+    const V z = s * s, cubic = V(1 / two_over_sqrt_pi) * erf_tail(z) * z;
+    const V rest = fma(bounded * e.value, (loss - e.value) / one_and_e, fma(s, cubic, s - e.value));
+    const V below = V(two_over_sqrt_pi) * fma(e.value, V(1) + bounded, rest);
+    const V far = scale(V(two_over_sqrt_pi) * fma(e.above, e.p, e.p), e.power);
+    return select(x < V(-tail), far, select(x < V(-1), below, above));
+  }
+
+ private:
+  // Below -tail erf(log(1 + e^x)) is 2 / sqrt(pi) e^x after rounding; above `largest` it is 1.
+  static constexpr double tail = is_single<V> ? 18.0 : 38.0, largest = is_single<V> ? 5.0 : 6.6;
+};
+
+using Logarithmic = List<NLRelu, SoftExponential, Serf>;
+
+}  // namespace act_ext
