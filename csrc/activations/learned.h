@@ -112,7 +112,7 @@ struct Xielu {
   ACT_FN Results<V, 3> derivatives(V x) const {
     const V e = select(x < eps, scaled_exp(V(1), at_most(x, V(0))), V(0));
     return {keep_nan(x, select(x > V(0), fma(V(2) * alpha_p, x, beta), fma(alpha_n, e - V(1), beta))),
-            select(x > V(0), x * x, V(0)), select(x > V(0), V(0), expm1(at_most(x, eps)) - x)};
+            select(x <= V(0), V(0), x * x), select(x > V(0), V(0), expm1(at_most(x, eps)) - x)};
   }
 };
 
