@@ -94,7 +94,7 @@ void run_rows_on_cuda(const Call& call, Pass pass, Dtype dtype, int64_t dim, Ten
   if (const int64_t bytes = cuda::row_workspace(rows, dtype)) {
     workspace = at::empty({bytes}, out.options().dtype(at::kByte));
   }
-  const cuda::RowsLauncher launch = cuda::rows_launcher(call.op->row_kernel, pass, dtype);
+  const cuda::RowsLauncher launch = cuda::rows_launcher(call.op->kernel, pass, dtype);
   check(call, pass,
         launch(rows, call.op->sign, workspace.defined() ? workspace.mutable_data_ptr() : nullptr,
                current_stream(out.device())));
