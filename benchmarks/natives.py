@@ -97,6 +97,7 @@ NATIVE: dict[str, Callable[..., Tensor]] = {
     "softmax": F.softmax,
     "softmin": F.softmin,
     "log_softmax": F.log_softmax,
+    "maxout": lambda x, num_pieces: x.unflatten(1, (-1, num_pieces)).max(2).values,
 }
 
 # The ops whose arithmetic, not memory, sets their speed in torch.

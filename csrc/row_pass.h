@@ -45,9 +45,9 @@ struct Total {
   }
 };
 
-// Each has `inputs`, `outputs`, `sums`; terms(inputs...), which are summed along the row; take(sum...); and then
-// results(inputs...). `padding`: what fills an input up without changing a sum. `sign` is -1 where the function is of
-// the input's negative.
+// Each has `inputs`, `outputs`, `sums`, of which the first `rounded` are no counts of elements; terms(inputs...), which
+// are summed along the row; take(sum...); and then results(inputs...). `padding`: what fills an input up without
+// changing a sum. `sign` is -1 where the function is of the input's negative.
 template <template <class> class Op, Pass pass, class V>
 struct RowStep;
 
@@ -56,7 +56,7 @@ struct RowStep<Op, Pass::forward, V> {
   // Of a logarithm the sum goes without the largest terms, which would round the others off where they are small, and
   // which are counted.
   static constexpr bool logarithmic = Op<V>::logarithmic;
-  static constexpr int inputs = 1, outputs = 1, sums = logarithmic ? 2 : 1;
+  static constexpr int inputs = 1, outputs = 1, sums = logarithmic ? 2 : 1, rounded = 1;
   static constexpr bool has_max = true;
   // Whether the result follows from the term, so that the exponential is computed once where a row's terms can be kept.
   static constexpr bool keeps_terms = !logarithmic;
@@ -68,7 +68,10 @@ struct RowStep<Op, Pass::forward, V> {
   template <class W>
   ACT_FN explicit RowStep(const RowStep<Op, Pass::forward, W>& row)
       : sign_(row.sign_), largest_(row.largest_), exp_(row.exp_), divisor_{V(row.divisor_.hi), V(row.divisor_.lo)} {}
-  ACT_FN V argument(V x) const { return sign_ * x; }
+  ACT_FN V argument(V x) const {
+    if constexpr (logarithmic) return x;  // there is none of the negative
+    return sign_ * x;
+  }
   // Of the arguments.
   ACT_FN void take_largest(V largest) {
     largest_ = largest;
@@ -80,7 +83,7 @@ struct RowStep<Op, Pass::forward, V> {
       const auto is_largest = argument(x) == largest_;
       return {select(is_largest, V(0), exp_.magnified(argument(x))), select(is_largest, V(1), V(0))};
     } else {
-      return {exp_(argument(x))};
+      return {exp_(sign_, x)};
     }
   }
   // e^x / sum is e^x times the inverse in two words. log(e^x / sum) is (x - largest) less the logarithm of the sum in
@@ -99,7 +102,7 @@ struct RowStep<Op, Pass::forward, V> {
     if constexpr (logarithmic) {
       return {(argument(x) - largest_) - divisor_.hi};
     } else {
-      return {from_term(exp_(argument(x)))};
+      return {from_term(exp_(sign_, x))};
     }
   }
 
@@ -114,7 +117,7 @@ struct RowStep<Op, Pass::forward, V> {
 
 template <template <class> class Op, class V>
 struct RowStep<Op, Pass::backward, V> {
-  static constexpr int inputs = 2, outputs = 1, sums = 1;
+  static constexpr int inputs = 2, outputs = 1, sums = 1, rounded = 1;
   static constexpr bool has_max = false, keeps_terms = false;
   ACT_FN static double padding(double) { return 0; }
 
@@ -123,19 +126,19 @@ struct RowStep<Op, Pass::backward, V> {
   template <class W>
   ACT_FN explicit RowStep(const RowStep<Op, Pass::backward, W>& row) : sign_(row.sign_), sum_(row.sum_) {}
   ACT_FN Results<V, 1> terms(V g, V y) const { return {Op<V>::term(g, y)}; }
-  ACT_FN void take(const Results<Pair<V>, 1>& sum) { sum_ = sum.value[0].hi; }
-  ACT_FN Results<V, 1> results(V g, V y) const { return {sign_ * Op<V>::backward(g, y, sum_)}; }
+  ACT_FN void take(const Results<Pair<V>, 1>& sum) { sum_ = sign_ * sum.value[0].hi; }
+  ACT_FN Results<V, 1> results(V g, V y) const { return {Op<V>::backward(g, y, sum_, sign_)}; }
 
  private:
   template <template <class> class, Pass, class>
   friend struct RowStep;
 
-  V sign_, sum_;
+  V sign_, sum_;  // the sum times the sign
 };
 
 template <template <class> class Op, class V>
 struct RowStep<Op, Pass::double_backward, V> {
-  static constexpr int inputs = 3, outputs = 2, sums = 2;
+  static constexpr int inputs = 3, outputs = 2, sums = 2, rounded = 2;
   static constexpr bool has_max = false, keeps_terms = false;
   ACT_FN static double padding(double) { return 0; }
 

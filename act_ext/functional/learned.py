@@ -3,8 +3,10 @@
 from collections.abc import Callable
 
 from torch import Tensor
+from torch.compiler import is_dynamo_compiling
 
-from act_ext.functional._common import ops, require_tensor, specs
+from act_ext._register import entry
+from act_ext.functional._common import ops, specs
 
 _LEARNED_NOTES = """
     Formula, in torch's terms with x for input:
@@ -57,10 +59,11 @@ def documented_learned(*derivatives: str) -> Callable[[Callable[..., Tensor]], C
     return complete
 
 
+_entries = {name: entry(name) for name in _ARGUMENTS}
+
+
 def _learned(name: str, *arguments: Tensor | float) -> Tensor:
-    for argument, given in zip(_ARGUMENTS[name], arguments, strict=False):
-        require_tensor(name, argument, given)
-    return getattr(ops, name)(*arguments)
+    return getattr(ops, name)(*arguments) if is_dynamo_compiling() else _entries[name](*arguments)
 
 
 @documented_learned("where(x > 0, 1, weight)", "where(x > 0, 0, x)")
@@ -77,7 +80,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
         tensor([[-0.2500, -0.5000],
                 [ 2.0000, -1.5000]])
     """
-    return _learned("prelu", input, weight)
+    return _learned("prelu", input, weight, 1)
 
 
 @documented_learned(

@@ -5,6 +5,14 @@
 
 namespace act_ext {
 
+// x / a in two words: its rounding would be magnified by an exponential.
+template <class V>
+ACT_FN Pair<V> quotient(V x, V a) {
+  const V inverse = V(1) / a;
+  const V hi = x * inverse;
+  return {hi, fma(-hi, a, x) * inverse};
+}
+
 template <class V>
 struct Elu {
   static constexpr Spec spec{.name = "elu",
@@ -55,18 +63,10 @@ struct Celu {
       .heavy = true,
       .invalid = [](const double* p) -> const char* { return p[0] == 0 ? "alpha must not be 0" : nullptr; }};
   V alpha;
-  ACT_FN V forward(V x) const { return select(x < V(0), alpha * expm1(quotient(x)), x); }
-  ACT_FN V slope(V x) const { return select(x > V(0), V(1), scaled_exp(V(1), quotient(x))); }
+  ACT_FN V forward(V x) const { return select(x < V(0), alpha * expm1(quotient(x, alpha)), x); }
+  ACT_FN V slope(V x) const { return select(x > V(0), V(1), scaled_exp(V(1), quotient(x, alpha))); }
   static bool result_suffices(const double* params) { return params[0] > 0; }
   ACT_FN V slope_from_result(V y) const { return select(y > V(0), V(1), fma(y, V(1) / alpha, V(1))); }
-
- private:
-  // x / alpha in two words: its rounding would be magnified by the exponential.
-  ACT_FN Pair<V> quotient(V x) const {
-    const V inverse = V(1) / alpha;
-    const V hi = x * inverse;
-    return {hi, fma(-hi, alpha, x) * inverse};
-  }
 };
 
 using Exponential = List<Elu, Selu, Celu>;

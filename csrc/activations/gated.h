@@ -20,18 +20,12 @@ ACT_FN V logistic_gate(V x, Exp<V> e) {
   return scale(x * (p / (V(1) + scale(p, power))), power);
 }
 
-// (1 + e)^2 = 1 + e (2 + e), with one rounding that counts.
-template <class V>
-ACT_FN V squared_denominator(const Logistic<V>& s) {
-  return fma(s.e, V(2) + s.e, V(1));
-}
-
 // The slope of x sigmoid(z): s(z) (1 + w s(-z)) with w = x dz/dx.
 template <class V, class X>
 ACT_FN V logistic_gate_slope(V w, X z) {
   const auto s = logistic(z);
   const V bounded = clamp(w, V(-exp_limit<V>), V(exp_limit<V>));
-  return s.times_top(fma(bounded, s.other, s.denominator), squared_denominator(s));
+  return s.times_top(fma(bounded, s.other, s.denominator), squared_denominator(s.e));
 }
 
 // A value with its slope, where one quotient gives both.
@@ -175,7 +169,7 @@ struct GeluTanh {
     const V bounded = clamp(x, V(-limit), V(limit));
     const V dz = fma(V(3 * cubic), bounded * bounded, V(linear + linear_rest));
     const auto s = logistic(argument(bounded));
-    return s.times_top(fma(bounded * s.other, dz, s.denominator), squared_denominator(s));
+    return s.times_top(fma(bounded * s.other, dz, s.denominator), squared_denominator(s.e));
   }
   ACT_FN ValueAndSlope<V> value_and_slope(V x) const {
     const V bounded = clamp(x, V(-limit), V(is_single<V> ? 8 : 18));

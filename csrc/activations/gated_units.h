@@ -39,9 +39,7 @@ struct Siglu : GatedBy<Sigmoid, V> {
   // That of Sigmoid takes the result, which has lost what lies beyond 1.
   ACT_FN V gate_slope(V a) const { return sigmoid_slope(a); }
   ACT_FN ValueAndSlope<V> gate_and_slope(V a) const {
-    const ExpRatio<V> e = exp_ratio(at_least(minus_abs(a), V(-exp_zero<V>)));
-    const V inverse = V(1) / (e.top + e.bottom);
-    const V small = e.top * inverse, large = e.bottom * inverse;
+    const auto [small, large] = shares(a);
     return {select(a < V(0), small, large), small * large};
   }
 };

@@ -50,7 +50,7 @@ struct LearnedSwish {
   ACT_FN V forward(V x) const { return Swish<V>{beta}.forward(x); }
   ACT_FN Results<V, 2> derivatives(V x) const {
     const V u = finite(x);
-    return {Swish<V>{beta}.slope(x), u * sigmoid_slope(beta * u) * u};
+    return {Swish<V>{beta}.slope(x), u * sigmoid_slope(product(beta, u)) * u};
   }
 };
 
@@ -63,12 +63,22 @@ struct Pelu {
                              .paper = "arXiv:1605.09332",
                              .heavy = true};
   V a, b;
-  ACT_FN V forward(V x) const { return select(x < V(0), a * expm1(at_most(x, V(0)) / b), a / b * x); }
+  ACT_FN V forward(V x) const {
+    const Pair<V> u = below(x);
+    // Where the exponential is a straight line it must not round u, which may be subnormal.
+    return select(abs(u.hi) > V(is_single<V> ? 0x1p-26 : 0x1p-56), a * expm1(u), a / b * x);
+  }
   ACT_FN Results<V, 3> derivatives(V x) const {
-    const V ratio = a / b, z = x / b, below = clamp(z, V(-exp_limit<V>), V(0));
-    const V e = scaled_exp(V(1), below);
-    return {select(x > V(0), ratio, ratio * e), select(x > V(0), z, expm1(below)),
-            -ratio * select(x > V(0), z, below * e)};
+    const V ratio = a / b, z = x / b;
+    const Pair<V> u = below(x);
+    const V e = scaled_exp(V(1), u);
+    return {select(x > V(0), ratio, ratio * e), select(x > V(0), z, expm1(u)), -ratio * select(x > V(0), z, u.hi * e)};
+  }
+
+ private:
+  // x / b where x is below 0
+  ACT_FN Pair<V> below(V x) const {
+    return clamped(quotient(at_most(x, V(0)), b), V(-exp_limit<V>), V(exp_overflow<V>));
   }
 };
 
@@ -82,14 +92,30 @@ struct AconC {
                              .heavy = true};
   V p1, p2, beta;
   ACT_FN V forward(V x) const {
-    const V d = p1 - p2;
-    return fma(d, Swish<V>{beta * d}.forward(x), p2 * x);
+    const Pair<V> z = product(difference(x), beta);
+    const ExpRatio<V> e = exp_ratio(folded(z, exp_zero<V>));
+    const V inverse = V(1) / (e.bottom + e.top), small = e.top * inverse;
+    const auto negative = z.hi < V(0);
+    const V minor = select(negative, p1, p2), major = select(negative, p2, p1);
+    // A small share may be subnormal: its factors meet after x. Where it is 0, x must not outweigh it.
+    const V far = fma(select(small == V(0), V(0), x * inverse) * minor, e.top, major * x);
+    const V near = x * fma(minor, small, major * (e.bottom * inverse));
+    return select(small < V(is_single<V> ? 0x1p-25 : 0x1p-55), far, near);
   }
   ACT_FN Results<V, 4> derivatives(V x) const {
-    const V d = p1 - p2, u = finite(d * x), z = beta * u;
-    const V slope = Silu<V>{}.slope(z);
-    return {fma(d, slope, p2), sloped(x, slope), sloped(x, V(1) - slope), u * sigmoid_slope(z) * u};
+    const Pair<V> u = difference(x), z = product(u, beta);
+    const auto [small, large] = shares(z);
+    // The slope of x sigmoid(x) at |z| and at -|z|, whose sum is 1.
+    const V a = at_most(abs(z.hi), V(exp_limit<V>)), bounded = finite(u.hi);
+    const V rising = large * fma(a, small, V(1)), falling = small * fma(-a, large, V(1));
+    const auto negative = z.hi < V(0);
+    const V first = select(negative, falling, rising), second = select(negative, rising, falling);
+    return {fma(p1, first, p2 * second), sloped(x, first), sloped(x, second), bounded * (small * large) * bounded};
   }
+
+ private:
+  // (p1 - p2) x
+  ACT_FN Pair<V> difference(V x) const { return product(sum(p1, -p2), x); }
 };
 
 template <class V>
@@ -143,9 +169,9 @@ struct Dyt {
   V alpha, weight, bias;
   ACT_FN V forward(V x) const { return fma(weight, tanh(alpha * x), bias); }
   ACT_FN Results<V, 4> derivatives(V x) const {
-    const V z = alpha * x;
-    const auto [magnitude, slope] = tanh_and_slope(abs(z));
-    return {weight * alpha * slope, weight * (finite(x) * slope), copysign(magnitude, z), V(1)};
+    const Pair<V> z = product(alpha, x);
+    const auto [magnitude, slope] = tanh_and_slope(Pair<V>{abs(z.hi), select(z.hi < V(0), -z.lo, z.lo)});
+    return {weight * alpha * slope, weight * (finite(x) * slope), copysign(magnitude, z.hi), V(1)};
   }
 };
 

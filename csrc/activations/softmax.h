@@ -2,7 +2,7 @@
 //
 // With y the result, g the gradient by y, and h that by the gradient g' which backward gives, a struct has
 //   logarithmic             whether y is x - log(sum of e^x) and not e^x / sum,
-//   term, backward          g' = backward(g, y, the row's sum of term(g, y)),
+//   term, backward          g' = backward(g, y, sign times the row's sum of term(g, y), sign),
 //   terms, double_backward  the gradients of h g' by g and by y, from the row's sums of terms(h, g, y).
 #pragma once
 
@@ -14,7 +14,7 @@ template <class V>
 struct Softmax {
   static constexpr bool logarithmic = false;
   ACT_FN static V term(V g, V y) { return g * y; }
-  ACT_FN static V backward(V g, V y, V gy) { return y * (g - gy); }
+  ACT_FN static V backward(V g, V y, V gy, V sign) { return y * fma(sign, g, -gy); }
   ACT_FN static Results<V, 2> terms(V h, V g, V y) { return {g * y, h * y}; }
   ACT_FN static Results<V, 2> double_backward(V h, V g, V y, V gy, V hy) {
     return {y * (h - hy), fma(h, g - gy, -g * hy)};
@@ -25,7 +25,7 @@ template <class V>
 struct LogSoftmax {
   static constexpr bool logarithmic = true;
   ACT_FN static V term(V g, V) { return g; }
-  ACT_FN static V backward(V g, V y, V sum) { return fma(-exp_of_log(y), sum, g); }
+  ACT_FN static V backward(V g, V y, V sum, V) { return fma(-exp_of_log(y), sum, g); }
   ACT_FN static Results<V, 2> terms(V h, V g, V y) { return {g, h * exp_of_log(y)}; }
   ACT_FN static Results<V, 2> double_backward(V h, V, V y, V sum, V he) { return {h - he, -h * exp_of_log(y) * sum}; }
 

@@ -53,12 +53,12 @@ class AlongRow {
         take_largest(total.bounded(m));
         const Sums segment = sums<false>(begin, end);
         Total<T, F::sums> part{m};
-        for (int s = 0; s < F::sums; ++s) part.sums.value[s] = segment[s].value;
+        for (int s = 0; s < F::sums; ++s) part.sums.value[s] = segment.value[s];
         total.add(part);
       }
       take_largest(total.largest);
       Sums sums;
-      for (int s = 0; s < F::sums; ++s) sums[s].value = total.sums.value[s];
+      for (int s = 0; s < F::sums; ++s) sums.value[s] = total.sums.value[s];
       take(sums);
     } else {
       take(sums<false>(0, length_));
@@ -71,9 +71,12 @@ class AlongRow {
     one_.take_largest(m);
     f_ = F(one_);
   }
-  void take(const std::array<Accumulated, F::sums>& sums) {
+  struct Sums {
+    double value[F::sums] = {}, rest[F::sums] = {};
+  };
+  void take(const Sums& sums) {
     Results<Pair<T>, F::sums> words;
-    for (int s = 0; s < F::sums; ++s) words.value[s] = sums[s].template words<T>();
+    for (int s = 0; s < F::sums; ++s) words.value[s] = words_of<T>(sums.value[s], sums.rest[s]);
     one_.take(words);
     f_ = F(one_);
   }
@@ -90,20 +93,30 @@ class AlongRow {
   }
 
   T largest(int64_t begin, int64_t end) const {
-    Group<S> m(-std::numeric_limits<double>::infinity());
-    for (int64_t i = begin; i < end; i += kGroup) {
+    constexpr int kChains = 4;  // one comparison waits for the one before
+    const F f = f_;
+    Group<S> m[kChains];
+    for (Group<S>& each : m) each = Group<S>(-inf);
+    const auto take = [&](Group<S>& group, int64_t i) {
       for (int v = 0; v < kVecs; ++v) {
-        m.part[v] = apply([&](V x) { return at_least(f_.argument(x), m.part[v]); }, i, v);
+        group.part[v] = apply([&](V x) { return at_least(f.argument(x), group.part[v]); }, i, v);
       }
+    };
+    int64_t i = begin;
+    for (; i + kChains * kGroup <= end; i += kChains * kGroup) {
+      for (int c = 0; c < kChains; ++c) take(m[c], i + c * kGroup);
     }
-    return m.largest();
+    for (; i < end; i += kGroup) take(m[0], i);
+    for (int c = 1; c < kChains; ++c) {
+      for (int v = 0; v < kVecs; ++v) m[0].part[v] = at_least(m[c].part[v], m[0].part[v]);
+    }
+    return m[0].largest();
   }
 
-  using Sums = std::array<Accumulated, F::sums>;
   template <bool kKeep>
   Sums sums(int64_t begin, int64_t end) const {
     const F f = f_;
-    Sums total{};
+    Sums total;
     for (int64_t block = begin; block < end; block += kBlock<S>) {
       Group<S> sum[F::sums];
       const int64_t stop = std::min(block + kBlock<S>, end);
@@ -114,7 +127,7 @@ class AlongRow {
           if constexpr (kKeep) Memory<T>::store(each.value[0], terms_ + i + v * kSize);
         }
       }
-      for (int s = 0; s < F::sums; ++s) total[s].add(sum[s].sum());
+      for (int s = 0; s < F::sums; ++s) accumulate(total.value[s], total.rest[s], sum[s].sum());
     }
     return total;
   }
@@ -186,13 +199,13 @@ class AcrossRows {
  private:
   // For each row.
   struct Sums {
-    Accumulated row[F::sums][kVectors][kSize];
+    double value[F::sums][kVectors][kSize] = {}, rest[F::sums][kVectors][kSize] = {};
     ACT_FN Results<Pair<V>, F::sums> words(int v) const {
       Results<Pair<V>, F::sums> all;
       for (int s = 0; s < F::sums; ++s) {
         T high[kSize], low[kSize];
         for (int64_t i = 0; i < kSize; ++i) {
-          const Pair<T> words = row[s][v][i].template words<T>();
+          const Pair<T> words = words_of<T>(value[s][v][i], rest[s][v][i]);
           high[i] = words.hi;
           low[i] = words.lo;
         }
@@ -227,14 +240,14 @@ class AcrossRows {
         const Sums segment = sums<false, false>(begin, end);
         for_each_row([&](int v, int64_t i) {
           Total<T, F::sums> part{m[v][i]};
-          for (int s = 0; s < F::sums; ++s) part.sums.value[s] = segment.row[s][v][i].value;
+          for (int s = 0; s < F::sums; ++s) part.sums.value[s] = segment.value[s][v][i];
           totals[v][i].add(part);
         });
       }
       Sums sum;
       for_each_row([&](int v, int64_t i) {
         m[v][i] = totals[v][i].largest;
-        for (int s = 0; s < F::sums; ++s) sum.row[s][v][i].value = totals[v][i].sums.value[s];
+        for (int s = 0; s < F::sums; ++s) sum.value[s][v][i] = totals[v][i].sums.value[s];
       });
       for (int v = 0; v < vectors_; ++v) f_[v].take_largest(Memory<T>::load(m[v]));
       take(sum);
@@ -260,11 +273,18 @@ class AcrossRows {
   ACT_FN V load(int k, int64_t i, int v) const {
     return Memory<S>::load(reinterpret_cast<const S*>(in_[k] + i * in_steps_[k]) + v * kSize);
   }
+  // What the next rows will read at this place. They begin where these end, but the processor, which sees many short
+  // pieces of memory, does not expect that.
+  ACT_FN void fetch_next(int k, int64_t i, int v) const {
+    const char* const here = in_[k] + i * in_steps_[k] + (vectors_ + v) * kSize * sizeof(S);
+    for (size_t line = 0; line < kSize * sizeof(S); line += 64) __builtin_prefetch(here + line, 0, 2);
+  }
   // An input, which is read first where kFirst says so.
   template <bool kKept, bool kFirst>
   ACT_FN V input(int k, int64_t i, int v) const {
     if constexpr (kKept && !kFirst) return kept(k, i, v);
     const V x = load(k, i, v);
+    if constexpr (kFirst) fetch_next(k, i, v);
     if constexpr (kKept) kept(k, i, v) = x;
     return x;
   }
@@ -290,32 +310,41 @@ class AcrossRows {
   template <bool kKept, bool kFirst>
   Sums sums(int64_t begin, int64_t end) const {
     constexpr int kParts = kLanes<S>;
-    Sums total{};
+    constexpr bool counts = F::sums > F::rounded;
+    Sums total;
     for (int64_t block = begin; block < end; block += kBlock<S>) {
-      V lane[F::sums][kParts][kVectors];
+      V lane[F::rounded][kParts][kVectors];
+      V count[kVectors];  // exact in any order
+      if constexpr (counts) std::fill_n(count, kVectors, V(0));
       const int64_t stop = std::min(block + kBlock<S>, end);
       for (int64_t i = block; i < stop; ++i) {
         const auto l = (i - block) % kParts;
         for (int v = 0; v < vectors_; ++v) {
           const auto each = apply<kKept, kFirst>([&](auto... x) { return f_[v].terms(x...); }, i, v, input_indices<F>);
-          for (int s = 0; s < F::sums; ++s) {
+          for (int s = 0; s < F::rounded; ++s) {
             // A sum begins at +0: -0 alone gives +0.
             const V before = i - block < kParts ? V(0) : lane[s][l][v];
             lane[s][l][v] = before + each.value[s];
           }
+          if constexpr (counts) count[v] = count[v] + each.value[F::rounded];
           if constexpr (kKept && F::keeps_terms) kept(0, i, v) = each.value[0];
         }
       }
       const int used = static_cast<int>(std::min<int64_t>(stop - block, kParts));
-      for (int s = 0; s < F::sums; ++s) {
-        for (int v = 0; v < vectors_; ++v) add_lanes(lane[s], v, used, total.row[s][v]);
+      for (int v = 0; v < vectors_; ++v) {
+        for (int s = 0; s < F::rounded; ++s) add_lanes(lane[s], v, used, total.value[s][v], total.rest[s][v]);
+        if constexpr (counts) {
+          T row[kSize];
+          Memory<T>::store(count[v], row);
+          for (int64_t i = 0; i < kSize; ++i) total.value[F::rounded][v][i] += row[i];
+        }
       }
     }
     return total;
   }
 
   // As Group::sum adds them; lanes from `used` on have no elements, and zeros are left out by powers of two.
-  static void add_lanes(V (*lane)[kVectors], int v, int used, Accumulated* totals) {
+  static void add_lanes(V (*lane)[kVectors], int v, int used, double* values, double* rests) {
     int width = 2;
     while (width < used) width *= 2;
     for (int l = used; l < width; ++l) lane[l][v] = V(0);
@@ -337,7 +366,7 @@ class AcrossRows {
         for (int64_t i = 0; i < kSize; ++i) sums[l][i] += sums[l + half][i];
       }
     }
-    for (int64_t i = 0; i < kSize; ++i) totals[i].add(sums[0][i]);
+    for (int64_t i = 0; i < kSize; ++i) accumulate(values[i], rests[i], sums[0][i]);
   }
 
   template <bool kKept>

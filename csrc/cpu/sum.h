@@ -114,21 +114,17 @@ ACT_FN __m256d eighths(__m256 a, __m256 b, __m256 c, __m256 d) {
 ACT_FN __m256d eighths(__m256d a, __m256d b, __m256d c, __m256d d) { return (a + b) + (c + d); }
 #endif
 
-// A sum in double with what rounding took from it.
-struct Accumulated {
-  double value = 0, rest = 0;
-
-  ACT_FN void add(double x) {
-    const double sum = value + x, part = sum - value;
-    rest += (value - (sum - part)) + (x - part);
-    value = sum;
-  }
-  template <class T>
-  ACT_FN Pair<T> words() const {
-    const T high = static_cast<T>(value);
-    return {high, static_cast<T>((value - static_cast<double>(high)) + rest)};
-  }
-};
+// Adds x to a sum in double that is kept with what rounding took from it.
+ACT_FN void accumulate(double& value, double& rest, double x) {
+  const double sum = value + x, part = sum - value;
+  rest += (value - (sum - part)) + (x - part);
+  value = sum;
+}
+template <class T>
+ACT_FN Pair<T> words_of(double value, double rest) {
+  const T high = static_cast<T>(value);
+  return {high, static_cast<T>((value - static_cast<double>(high)) + rest)};
+}
 
 // kLanes elements of a row, in the registers that hold them.
 template <class S>

@@ -127,10 +127,19 @@ template <class V>
 ACT_FN Dual<V> sigmoid_of_minus(Dual<V> z) {
   return sigmoid(-z);
 }
+// |z| falls by as much as the share of the smaller grows.
 template <class V>
-ACT_FN Dual<V> sigmoid_slope(Dual<V> z) {
-  const V s = sigmoid_slope(z.v);
-  return {s, -s * tanh(V(0.5) * z.v) * z.d};
+ACT_FN Shares<Dual<V>> with_derivative(Shares<V> of, V z, V d) {
+  const V change = of.small * of.large * select(z < V(0), d, -d);
+  return {{of.small, change}, {of.large, -change}};
+}
+template <class V>
+ACT_FN Shares<Dual<V>> shares(Dual<V> z) {
+  return with_derivative(shares(z.v), z.v, z.d);
+}
+template <class V>
+ACT_FN Shares<Dual<V>> shares(Pair<Dual<V>> z) {
+  return with_derivative(shares(Pair<V>{z.hi.v, z.lo.v}), z.hi.v, z.hi.d + z.lo.d);
 }
 template <class V>
 ACT_FN Dual<V> sigmoid(Pair<Dual<V>> z) {
@@ -148,6 +157,11 @@ template <class V>
 ACT_FN Dual<V> expm1(Dual<V> x) {
   const V m = expm1(x.v);
   return {m, fma(m, x.d, x.d)};
+}
+template <class V>
+ACT_FN Dual<V> expm1(Pair<Dual<V>> x) {
+  const V m = expm1(Pair<V>{x.hi.v, x.lo.v}), d = x.hi.d + x.lo.d;
+  return {m, fma(m, d, d)};
 }
 template <class V>
 ACT_FN Dual<V> log1p(Dual<V> u) {

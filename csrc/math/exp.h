@@ -95,6 +95,7 @@ ACT_FN BoundedExp<V> bounded_exp(V x, double largest) {
 template <class V>
 struct ExpRatio {
   V top, bottom;
+  V sum;  // top + bottom where top itself is not needed: it does not wait for it
 };
 
 // Below -exp_zero e^x is 0 after rounding.
@@ -114,7 +115,8 @@ ACT_FN auto exp_ratio(X x) {
   const V shift(rounding_shift<V> + exponent_bias<V> - k);
   const V shifted = fma(head(x), V(-log2_e), shift);
   const V r = reduced(x, shifted - shift);
-  return ExpRatio<V>{fma(fma(expm1_tail(r, 1, unit), r, V(unit)), r, V(unit)), to_exponent(shifted)};
+  const V slope = fma(expm1_tail(r, 1, unit), r, V(unit)), bottom = to_exponent(shifted);
+  return ExpRatio<V>{fma(slope, r, V(unit)), bottom, fma(slope, r, bottom + V(unit))};
 }
 
 // e^x for the elements of a row, relative to their largest m: e^(x - base) 2^-n. A difference x - m would be rounded,
@@ -140,10 +142,12 @@ struct RelativeExp {
   }
 
   // For an x of at most m.
-  ACT_FN V operator()(V x) const { return times<0>(x); }
+  ACT_FN V operator()(V x) const { return times<0>(x - base); }
+  // For sign x, with sign 1 or -1.
+  ACT_FN V operator()(V sign, V x) const { return times<0>(fma(sign, x, -base)); }
   // 2^magnification times that, for sums that are compared with each other: no term is subnormal, and what is 0 after
   // rounding counts for nothing.
-  ACT_FN V magnified(V x) const { return times<magnification>(x); }
+  ACT_FN V magnified(V x) const { return times<magnification>(x - base); }
 
  private:
   template <class>
@@ -155,11 +159,11 @@ struct RelativeExp {
   static constexpr int magnification = k + 40;
 
   template <int kPower>
-  ACT_FN V times(V x) const {
+  ACT_FN V times(V difference) const {
     // 2^k that the exponent has in advance is taken off again, or is part of the magnification.
     constexpr double unit = kPower == 0 ? 1 / static_cast<double>(std::int64_t{1} << k) : 1;
     const V shift = kPower == 0 ? shift_ : shift_ + V(kPower - k), lower = kPower == 0 ? lower_ : lower_ - V(27);
-    const V argument = at_least(x - base, lower);
+    const V argument = at_least(difference, lower);
     const V shifted = fma(argument, V(log2_e), shift);
     const V r = reduced(argument, shift - shifted);
     return fma(fma(expm1_tail(r, 1, unit), r, V(unit)), r, V(unit)) * to_exponent(shifted);

@@ -20,22 +20,22 @@ struct Logistic {
   }
 };
 
-// -|z|, no lower than -exp_limit.
+// -|z|, no lower than -limit.
 template <class V>
-ACT_FN V folded(V z) {
-  return at_least(minus_abs(z), V(-exp_limit<V>));
+ACT_FN V folded(V z, double limit) {
+  return at_least(minus_abs(z), V(-limit));
 }
 template <class V>
-ACT_FN Pair<V> folded(Pair<V> z) {
-  const V hi = folded(z.hi), lo = select(z.hi < V(0), z.lo, -z.lo);
-  return {hi, select(hi > V(-exp_limit<V>), lo, V(0))};
+ACT_FN Pair<V> folded(Pair<V> z, double limit) {
+  const V hi = folded(z.hi, limit), lo = select(z.hi < V(0), z.lo, -z.lo);
+  return {hi, select(hi > V(-limit), lo, V(0))};
 }
 
 // z a V or a Pair.
 template <class X>
 ACT_FN auto logistic(X z) {
   using V = decltype(head(z));
-  const Exp<V> e = exp_parts(folded(z));
+  const Exp<V> e = exp_parts(folded(z, exp_limit<V>));
   const Power<V> power(e.n);
   const V small = scale(V(1) + e.q, power);
   const auto negative = head(z) < V(0);
@@ -58,15 +58,27 @@ ACT_FN auto sigmoid(X z) {
 template <class V>
 ACT_FN V sigmoid_of_minus(V z) {
   const ExpRatio<V> e = exp_ratio<-1>(clamp(z, V(-sigmoid_is_one<V>), V(exp_zero<V>)));
-  return e.bottom / (e.bottom + e.top);
+  return e.bottom / e.sum;
 }
 
-// Its derivative, sigmoid(z) sigmoid(-z): an even function.
+// The smaller and the larger of sigmoid(z) and sigmoid(-z), whose sum is 1; z a V or a Pair.
 template <class V>
-ACT_FN V sigmoid_slope(V z) {
-  const ExpRatio<V> e = exp_ratio(at_least(minus_abs(z), V(-exp_zero<V>)));
+struct Shares {
+  V small, large;
+};
+template <class X>
+ACT_FN auto shares(X z) {
+  using V = decltype(head(z));
+  const ExpRatio<V> e = exp_ratio(folded(z, exp_zero<V>));
   const V inverse = V(1) / (e.bottom + e.top);
-  return (e.top * inverse) * (e.bottom * inverse);
+  return Shares<V>{e.top * inverse, e.bottom * inverse};
+}
+
+// The derivative of sigmoid, sigmoid(z) sigmoid(-z): an even function.
+template <class X>
+ACT_FN auto sigmoid_slope(X z) {
+  const auto [small, large] = shares(z);
+  return small * large;
 }
 
 // (2 atanh(w / 2) / w - 1) / w^2 in z = w^2 for |w| <= 2/3: the error is 2^-27.5, 2^-64.3 of the logarithm.
@@ -113,6 +125,12 @@ ACT_FN V tanh(V x) {
   return copysign(m / (m + V(2)), x);
 }
 
+// (1 + e)^2 = 1 + e (2 + e), with one rounding that counts.
+template <class V>
+ACT_FN V squared_denominator(V e) {
+  return fma(e, V(2) + e, V(1));
+}
+
 // Of a >= 0; the slope, 1 - tanh(a)^2, by e^(-2a), from which it does not cancel.
 template <class V>
 struct TanhAndSlope {
@@ -125,8 +143,15 @@ ACT_FN TanhAndSlope<V> tanh_and_slope(V a) {
   const V value = scale(V(1) + e.q, power);
   // e^(-2a) - 1; where its power is small the difference is exact enough.
   const V m = select(a < V(20), fma(pow2(at_least(e.n, V(-100))), e.q, pow2(at_least(e.n, V(-100))) - V(1)), V(-1));
-  const V inverse = V(1) / (V(1) + value);
-  return {-m * inverse, (V(4) * value) * (inverse * inverse)};
+  return {-m / (V(1) + value), (V(4) * value) / squared_denominator(value)};
+}
+
+// The same where a has a correction: its first order is enough.
+template <class V>
+ACT_FN TanhAndSlope<V> tanh_and_slope(Pair<V> a) {
+  const auto [value, slope] = tanh_and_slope(a.hi);
+  const V lo = select(a.hi < V(exp_limit<V> / 2), slope * a.lo, V(0));
+  return {value + lo, fma(V(-2) * value, lo, slope)};
 }
 
 // x - tanh(x) for |x| <= 1, as x z Q(z) with z = x^2: relative error 2^-27.5, 2^-55.9. Coefficients: tools/fit.py.

@@ -14,6 +14,7 @@
 #include "../cpu/dispatch.h"
 #include "../torch/autograd.h"
 #include "../torch/cuda.h"
+#include "../torch/learned.h"
 
 namespace act_ext {
 namespace {
@@ -32,19 +33,31 @@ struct Entry {
   PyObject* general;  // the torch.ops overload packet, owned for the life of the process
   PyMethodDef method;
   std::optional<c10::OperatorHandle> row_function;
+
+  bool takes_dim() const { return op->kind == Kind::row_function || op->kind == Kind::learned; }
 };
 
-at::Tensor call(const Op& op, const Params& params, bool tanh_form, const at::Tensor& first, const at::Tensor* second) {
-  static const Op& gelu_tanh = *find_op("gelu_tanh");
-  const Handle& handle = Handle::of(tanh_form ? gelu_tanh : op, Pass::forward);
-  return second == nullptr ? handle.call(params, first) : handle.call(params, first, *second);
-}
+// What follows the tensors.
+struct Arguments {
+  Params params{};
+  bool tanh_form = false;
+  int64_t dim = 0;
+};
 
-at::Tensor along_rows(const c10::OperatorHandle& op, const at::Tensor& input, int64_t dim) {
-  const auto call = [&] { return op.typed<at::Tensor(const at::Tensor&, int64_t)>().call(input, dim); };
-  if (input.unsafeGetTensorImpl()->has_symbolic_sizes_strides() || input.numel() < kReleaseGil) return call();
-  const py::gil_scoped_release release;
-  return call();
+at::Tensor call(const Entry& entry, const Arguments& given, PyObject* const* tensors) {
+  static const Op& gelu_tanh = *find_op("gelu_tanh");
+  const auto tensor = [&](int i) -> const at::Tensor& { return THPVariable_Unpack(tensors[i]); };
+  const Op& op = *entry.op;
+  if (op.kind == Kind::row_function) {
+    return entry.row_function->typed<at::Tensor(const at::Tensor&, int64_t)>().call(tensor(0), given.dim);
+  }
+  if (op.kind == Kind::learned) {
+    std::vector<at::Tensor> all;
+    for (int i = 0; i < op.arity; ++i) all.push_back(tensor(i));
+    return learned_forward({&op, given.params}, given.dim, std::move(all));
+  }
+  const Handle& handle = Handle::of(given.tanh_form ? gelu_tanh : op, Pass::forward);
+  return op.arity == 1 ? handle.call(given.params, tensor(0)) : handle.call(given.params, tensor(0), tensor(1));
 }
 
 bool takes_part_in_torch_function(PyObject* object) {
@@ -60,24 +73,29 @@ void require(bool condition, const Entry& entry, const char* name, const char* e
   throw python_error();
 }
 
-// Arguments after the tensor, positional. False where the general path has to sort them out.
-bool parse(const Entry& entry, PyObject* const* args, Py_ssize_t count, Params& params, bool& tanh_form) {
+// Arguments after the tensors, positional. False where the general path has to sort them out.
+bool parse(const Entry& entry, PyObject* const* args, Py_ssize_t count, Arguments& given) {
   if (entry.takes_approximate) {
     if (count != 1 || !PyUnicode_CheckExact(args[0])) return false;
-    tanh_form = PyUnicode_CompareWithASCIIString(args[0], "tanh") == 0;
-    return tanh_form || PyUnicode_CompareWithASCIIString(args[0], "none") == 0;
+    given.tanh_form = PyUnicode_CompareWithASCIIString(args[0], "tanh") == 0;
+    return given.tanh_form || PyUnicode_CompareWithASCIIString(args[0], "none") == 0;
   }
-  if (count != entry.op->num_params) return false;
+  const int dims = entry.takes_dim() ? 1 : 0;
+  if (count != dims + entry.op->num_params) return false;
   bool all = true;
   for (Py_ssize_t i = 0; i < count; ++i) {
-    if (PyFloat_CheckExact(args[i])) {
-      params[i] = PyFloat_AS_DOUBLE(args[i]);
+    const bool is_dim = i < dims;
+    if (PyLong_CheckExact(args[i]) && is_dim) {
+      given.dim = PyLong_AsLongLong(args[i]);
+      if (given.dim == -1 && PyErr_Occurred() != nullptr) throw python_error();
+    } else if (PyFloat_CheckExact(args[i]) && !is_dim) {
+      given.params[i - dims] = PyFloat_AS_DOUBLE(args[i]);
     } else if (PyLong_CheckExact(args[i])) {
-      params[i] = PyLong_AsDouble(args[i]);
-      if (params[i] == -1.0 && PyErr_Occurred() != nullptr) throw python_error();
+      given.params[i - dims] = PyLong_AsDouble(args[i]);
+      if (given.params[i - dims] == -1.0 && PyErr_Occurred() != nullptr) throw python_error();
     } else {
       require(PyNumber_Check(args[i]) == 1 || takes_part_in_torch_function(args[i]), entry, entry.parameters[i].c_str(),
-              "float", args[i]);
+              is_dim ? "int" : "float", args[i]);
       all = false;
     }
   }
@@ -87,29 +105,16 @@ bool parse(const Entry& entry, PyObject* const* args, Py_ssize_t count, Params& 
 PyObject* enter(PyObject* capsule, PyObject* const* args, Py_ssize_t count) {
   HANDLE_TH_ERRORS
   const auto& entry = *static_cast<Entry*>(PyCapsule_GetPointer(capsule, nullptr));
-  Params params{};
-  bool tanh_form = false;
   const int tensors = entry.op->arity;
   if (count < tensors) {
     PyErr_Format(PyExc_TypeError, "act_ext.%s(): missing argument '%s'", entry.op->spec.name,
                  entry.tensors[count].c_str());
     throw python_error();
   }
+  Arguments given;
   bool exact = true;
   for (int i = 0; i < tensors; ++i) exact = exact && THPVariable_CheckExact(args[i]);
-  if (entry.op->kind == Kind::row_function) {
-    if (!exact || at::impl::torch_function_mode_enabled() || count != 2 || !PyLong_CheckExact(args[1])) {
-      require(takes_part_in_torch_function(args[0]), entry, "input", "Tensor", args[0]);
-      require(count < 2 || PyNumber_Check(args[1]) == 1 || takes_part_in_torch_function(args[1]), entry, "dim", "int",
-              args[1]);
-      return PyObject_Vectorcall(entry.general, args, count, nullptr);
-    }
-    const auto dim = PyLong_AsLongLong(args[1]);
-    if (dim == -1 && PyErr_Occurred() != nullptr) throw python_error();
-    return THPVariable_Wrap(along_rows(*entry.row_function, THPVariable_Unpack(args[0]), dim));
-  }
-  if (!exact || at::impl::torch_function_mode_enabled() ||
-      !parse(entry, args + tensors, count - tensors, params, tanh_form)) {
+  if (!exact || at::impl::torch_function_mode_enabled() || !parse(entry, args + tensors, count - tensors, given)) {
     for (int i = 0; i < tensors; ++i) {
       require(takes_part_in_torch_function(args[i]), entry, entry.tensors[i].c_str(), "Tensor", args[i]);
     }
@@ -119,14 +124,13 @@ PyObject* enter(PyObject* capsule, PyObject* const* args, Py_ssize_t count) {
     return PyObject_Vectorcall(entry.general, args, named ? 1 : count, named ? keyword : nullptr);
   }
   const at::Tensor& input = THPVariable_Unpack(args[0]);
-  const at::Tensor* second = tensors == 2 ? &THPVariable_Unpack(args[1]) : nullptr;
   if (input.unsafeGetTensorImpl()->has_symbolic_sizes_strides() || input.numel() < kReleaseGil) {
-    return THPVariable_Wrap(call(*entry.op, params, tanh_form, input, second));
+    return THPVariable_Wrap(call(entry, given, args));
   }
   at::Tensor result;
   {
     const py::gil_scoped_release release;
-    result = call(*entry.op, params, tanh_form, input, second);
+    result = call(entry, given, args);
   }
   return THPVariable_Wrap(std::move(result));
   END_HANDLE_TH_ERRORS

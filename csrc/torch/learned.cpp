@@ -256,12 +256,15 @@ variable_list compute(LearnedCall given) {
   return results;
 }
 
-// Through the dispatcher, where the call concerns anyone else.
-variable_list dispatched(const LearnedCall& given) {
-  if (concern_the_kernel_alone(pointers(given.tensors))) return compute(given);
+variable_list through_dispatcher(const LearnedCall& given) {
   Stack stack = boxed(given);
   find_in_dispatcher(dispatcher_name(*given.call.op, given.pass)).callBoxed(&stack);
   return results_of(stack);
+}
+
+// Through the dispatcher, where the call concerns anyone else.
+variable_list dispatched(const LearnedCall& given) {
+  return concern_the_kernel_alone(pointers(given.tensors)) ? compute(given) : through_dispatcher(given);
 }
 
 // Double backward for the gradients h of the backward pass's results, or their tangents; g and what it belongs to.
@@ -312,18 +315,22 @@ struct DeviceKernel : Kernel {
   }
 };
 
+// handle: the op's in the dispatcher, or nothing for it to be looked up where it is needed.
+variable_list run_recorded(const LearnedCall& given, DispatchKeySet keys, const c10::OperatorHandle* handle) {
+  const Differentiated what{given.call, given.pass, false, Packing{.dim = given.dim}};
+  const auto redispatch = [&](DispatchKeySet rest) {
+    Stack arguments = boxed(given);
+    const auto found = handle != nullptr ? *handle : find_in_dispatcher(dispatcher_name(*given.call.op, given.pass));
+    found.redispatchBoxed(rest, &arguments);
+    return results_of(arguments);
+  };
+  return recorded(keys, what, pushed_forward, [&] { return compute(given); }, redispatch, pointers(given.tensors));
+}
+
 struct AutogradKernel : Kernel {
   using Kernel::Kernel;
   void operator()(const c10::OperatorHandle& handle, DispatchKeySet keys, Stack* stack) const {
-    const LearnedCall given = unboxed(op, pass, *stack);
-    const Differentiated what{given.call, pass, false, Packing{.dim = given.dim}};
-    const auto redispatch = [&](DispatchKeySet rest) {
-      Stack arguments = boxed(given);
-      handle.redispatchBoxed(rest, &arguments);
-      return results_of(arguments);
-    };
-    for (Tensor& result :
-         recorded(keys, what, pushed_forward, [&] { return compute(given); }, redispatch, pointers(given.tensors))) {
+    for (Tensor& result : run_recorded(unboxed(op, pass, *stack), keys, &handle)) {
       stack->emplace_back(std::move(result));
     }
   }
@@ -357,6 +364,17 @@ void define(torch::Library& library, const Op& op) {
 }
 
 }  // namespace
+
+Tensor learned_forward(const Call& call, int64_t dim, variable_list tensors) {
+  const LearnedCall given{call, Pass::forward, dim, std::move(tensors)};
+  const DispatchKeySet keys = keys_of_call(pointers(given.tensors));
+  const auto first = at::hasCallbacks() ? c10::DispatchKey::Undefined : keys.highestPriorityTypeId();
+  if (first == c10::DispatchKey::AutogradCPU || first == c10::DispatchKey::AutogradCUDA) {
+    return run_recorded(given, keys, nullptr)[0];
+  }
+  if (first == c10::DispatchKey::CPU || first == c10::DispatchKey::CUDA) return compute(given)[0];
+  return through_dispatcher(given)[0];
+}
 
 variable_list learned_derivatives(const Differentiated& what, const variable_list& grads, const Saved& saved) {
   const int arity = what.call.op->arity;

@@ -7,6 +7,10 @@
 
 namespace act_ext {
 
+// The op itself, past the boxed calls of the dispatcher where one of its own kernels comes first there. tensors: the
+// input and the parameters.
+ACT_EXT_API at::Tensor learned_forward(const Call& call, int64_t dim, torch::autograd::variable_list tensors);
+
 // See `derivatives`.
 torch::autograd::variable_list learned_derivatives(const Differentiated& what,
                                                    const torch::autograd::variable_list& grads, const Saved& saved);

@@ -59,18 +59,21 @@ variable_list pointwise_derivatives(const Differentiated& what, const Tensor& gr
 
 }  // namespace
 
+c10::DispatchKeySet keys_of_call(c10::ArrayRef<const Tensor*> tensors) {
+  c10::DispatchKeySet given;
+  for (const Tensor* tensor : tensors) given = given | tensor->key_set();
+  constexpr c10::DispatchKeySet none{c10::DispatchKey::ADInplaceOrView, c10::DispatchKey::BackendSelect};
+  return c10::impl::computeDispatchKeySet(given, c10::DispatchKeySet(c10::DispatchKeySet::FULL) - none);
+}
+
 bool concern_the_kernel_alone(c10::ArrayRef<const Tensor*> tensors) {
   if (at::GradMode::is_enabled() || at::hasCallbacks()) return false;
-  c10::DispatchKeySet given;
   for (const Tensor* tensor : tensors) {
     if (torch::autograd::isFwGradDefined(*tensor)) return false;
-    given = given | tensor->key_set();
   }
   // What a backward op has no kernel for, or one that does nothing here.
-  constexpr auto ignored = c10::autograd_dispatch_keyset_with_ADInplaceOrView | c10::autocast_dispatch_keyset |
-                           c10::DispatchKeySet(c10::DispatchKey::BackendSelect);
-  const auto keys = c10::impl::computeDispatchKeySet(given, c10::DispatchKeySet(c10::DispatchKeySet::FULL) - ignored);
-  const auto first = keys.highestPriorityTypeId();
+  constexpr auto ignored = c10::autograd_dispatch_keyset | c10::autocast_dispatch_keyset;
+  const auto first = (keys_of_call(tensors) - ignored).highestPriorityTypeId();
   return first == c10::DispatchKey::CPU || first == c10::DispatchKey::CUDA;
 }
 

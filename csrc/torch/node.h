@@ -76,6 +76,9 @@ using Needed = std::array<bool, kMaxSaved>;
 torch::autograd::variable_list derivatives(const Differentiated& what, const torch::autograd::variable_list& grads,
                                            const Saved& saved, const Needed& needed);
 
+// The dispatcher's keys of a call with these tensors, without those for which no op has a kernel here.
+c10::DispatchKeySet keys_of_call(c10::ArrayRef<const at::Tensor*> tensors);
+
 // Whether nobody but the kernel wants to see a call: no gradient or tangent is recorded, and no mode, transform or
 // profiler looks on. The way through the dispatcher, which costs more than a small kernel, can then be saved.
 bool concern_the_kernel_alone(c10::ArrayRef<const at::Tensor*> tensors);
