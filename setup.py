@@ -22,8 +22,8 @@ except ImportError:
     )
 
 ROOT = Path(__file__).parent.resolve()
-FAMILIES = ["rectifiers", "exponential", "sigmoidal", "gated", "literature", "logarithmic", "gated_units", "learned"]
-FAMILIES += ["softmax", "maxout"]
+FAMILIES = ["rectifiers", "exponential", "sigmoidal", "gated", "literature", "logarithmic", "periodic", "gated_units"]
+FAMILIES += ["learned", "softmax", "maxout"]
 CPU_FLAGS = {"DEFAULT": []}
 if platform.machine() == "x86_64":
     CPU_FLAGS["AVX2"] = ["-mavx2", "-mfma", "-mf16c"]

@@ -527,6 +527,84 @@ class DyT(_Learned):
         return F.dyt(input, self.alpha, self.weight, self.bias, -1 if self.channels_last else 1)
 
 
+class _Snake(_Learned):
+    """What Snake and SnakeBeta share: the parameters of their names for each channel, or their logarithms."""
+
+    def __init__(
+        self,
+        names: tuple[str, ...],
+        in_features: int,
+        alpha: float,
+        alpha_trainable: bool,
+        alpha_logscale: bool,
+        device: torch.device | str | None,
+        dtype: torch.dtype | None,
+    ) -> None:
+        if alpha_logscale and alpha <= 0:
+            raise ValueError(f"{type(self).__name__}: alpha must be positive for alpha_logscale, got {alpha}")
+        initial = math.log(alpha) if alpha_logscale else alpha
+        super().__init__(dict.fromkeys(names, initial), dict.fromkeys(names, in_features), device, dtype)
+        for parameter in self.parameters():
+            parameter.requires_grad_(alpha_trainable)
+        self.in_features, self.alpha_logscale = in_features, alpha_logscale
+
+    def _scaled(self, parameter: Tensor) -> Tensor:
+        return parameter.exp() if self.alpha_logscale else parameter
+
+    def extra_repr(self) -> str:
+        return f"{self.in_features}, alpha_logscale={self.alpha_logscale}"
+
+
+class Snake(_Snake):
+    """See :func:`act_ext.functional.snake`. Constructor and state_dict are those of BigVGAN's code.
+
+    Args:
+        in_features: 1, or the number of channels, in dimension 1 of the input.
+        alpha: what the function's alpha starts from.
+        alpha_trainable: whether the parameter has a gradient.
+        alpha_logscale: whether the parameter is the logarithm of the function's alpha, which so stays positive.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        alpha: float = 1.0,
+        alpha_trainable: bool = True,
+        alpha_logscale: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(("alpha",), in_features, alpha, alpha_trainable, alpha_logscale, device, dtype)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.snake(input, self._scaled(self.alpha))
+
+
+class SnakeBeta(_Snake):
+    """See :func:`act_ext.functional.snakebeta`. Constructor and state_dict are those of BigVGAN's code.
+
+    Args:
+        in_features: 1, or the number of channels, in dimension 1 of the input.
+        alpha: what the function's alpha and beta start from.
+        alpha_trainable: whether the parameters have gradients.
+        alpha_logscale: whether the parameters are the logarithms of the function's, which so stay positive.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        alpha: float = 1.0,
+        alpha_trainable: bool = True,
+        alpha_logscale: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(("alpha", "beta"), in_features, alpha, alpha_trainable, alpha_logscale, device, dtype)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.snakebeta(input, self._scaled(self.alpha), self._scaled(self.beta))
+
+
 class Phish(_InPlace):
     """See :func:`act_ext.functional.phish`."""
 
@@ -567,6 +645,20 @@ class Serf(_InPlace):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.serf(input, self.inplace)
+
+
+class Sine(_InPlace):
+    """See :func:`act_ext.functional.sine`."""
+
+    def __init__(self, omega: float = 1.0, inplace: bool = False) -> None:
+        super().__init__(inplace)
+        self.omega = omega
+
+    def extra_repr(self) -> str:
+        return ", ".join(filter(None, [f"omega={self.omega}", super().extra_repr()]))
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.sine(input, self.omega, self.inplace)
 
 
 # The gated units.

@@ -85,6 +85,9 @@ NATIVE: dict[str, Callable[..., Tensor]] = {
     "nlrelu": lambda x, beta=1.0: torch.log1p(beta * F.relu(x)),
     "softexponential": _softexponential,
     "serf": lambda x: x * torch.erf(F.softplus(x)),
+    "sine": lambda x, omega=1.0: torch.sin(x if omega == 1 else omega * x),
+    "snake": lambda x, alpha: x + torch.sin(alpha[:, None] * x) ** 2 / alpha[:, None],
+    "snakebeta": lambda x, alpha, beta: x + torch.sin(alpha[:, None] * x) ** 2 / beta[:, None],
     "siglu": lambda gate, up: torch.sigmoid(gate) * up,
     "swiglu": lambda gate, up: F.silu(gate) * up,
     "geglu": lambda gate, up: F.gelu(gate) * up,
@@ -110,4 +113,4 @@ TRANSCENDENTAL = [
 REQUIRED = {"threshold": {"threshold": 0.1, "value": 0.0}}
 
 # Measured where they are named.
-ON_REQUEST = ["learned_swish", "pelu", "acon_c", "xielu", "star_relu", "dyt"]
+ON_REQUEST = ["learned_swish", "pelu", "acon_c", "xielu", "star_relu", "dyt", "snake", "snakebeta"]

@@ -8,8 +8,11 @@
 
 #ifdef __CUDACC__
 #define ACT_FN __host__ __device__ __forceinline__
+#define ACT_RARE __host__ __device__ __noinline__
 #else
 #define ACT_FN inline __attribute__((always_inline))
+// What few elements need: a call, so that the loop around it stays short.
+#define ACT_RARE __attribute__((noinline))
 #endif
 
 namespace act_ext {

@@ -30,6 +30,7 @@ SLOPE_ZERO = {
 DISTANCE = 1.0
 ULP = 4.0
 LOW_PRECISION_ULP = 0.51
+SINE_ULP = 2.4
 
 
 def float32_inputs() -> torch.Tensor:
@@ -133,6 +134,46 @@ def test_softexponential_derivatives(alpha):
     assert torch.autograd.gradgradcheck(case.function, x)
 
 
+def every_angle(scale: float) -> list[float]:
+    """Of all magnitudes, more where vectors give up, next to multiples of pi / 2, and the one nearest to such."""
+    generator = torch.Generator().manual_seed(0)
+    powers = torch.rand(3000, dtype=torch.float64, generator=generator) * torch.tensor([8.0, 60, 2000]).repeat(1000)
+    points = (2 ** (powers - torch.tensor([4.0, 10, 1000]).repeat(1000))).tolist()
+    points += [k * math.pi / 2 * 2**e / scale for k in range(1, 100) for e in (0, 10, 30, 40, 200)]
+    points += [6381956970095103 * 2.0**797 / scale, torch.finfo(torch.float64).max, 5e-324]
+    return [sign * point for point in points for sign in (1, -1)]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize("omega", [1.0, 30.0, -0.1, 1e-3, 1e30])
+def test_sine_of_every_angle(omega, dtype):
+    """The product is not rounded, and may overflow."""
+    case = Case("sine", {"omega": omega})
+    x = torch.tensor(every_angle(omega), dtype=dtype)
+    x = x[x.isfinite()]
+    factor = torch.tensor(omega, dtype=dtype).item()
+    with mpmath.workprec(2400):
+        angles = [mpmath.mpf(point) * factor for point in x.tolist()]
+        waves = [mpmath.cos_sin(angle) for angle in angles]
+        for result, exact in [
+            (case.function(x), [sine for _, sine in waves]),
+            (slope_of(case, x), [factor * cosine for cosine, _ in waves]),
+        ]:
+            value = torch.tensor([float(number) for number in exact], dtype=torch.float64)
+            rest = [float(number - float(number)) for number in exact]
+            error = error_in_ulp(result, value, rest=torch.tensor(rest, dtype=torch.float64))
+            worst = error.argmax()
+            assert error[worst] <= SINE_ULP, f"{error[worst]:.3f} ULP at {x[worst].item()!r}"
+
+
+@pytest.mark.parametrize("omega", [30.0, -0.1])
+def test_sine_of_a_product_in_float32(omega):
+    case, x = Case("sine", {"omega": omega}), float32_inputs()
+    value, slope = case.reference(x)  # in float64 the products are exact
+    check(case.function(x), value, x, SINE_ULP)
+    check(slope_of(case, x), slope, x, SINE_ULP)
+
+
 # float64 against 60 digits and more.
 
 FLOAT64_POINTS = [0.0, *(sign * 10.0**k for k in (-300, -100, -20, -9, -5, -3, -2, -1) for sign in (1, -1))]
@@ -159,7 +200,7 @@ def mp_formula(case):
     def clamp(x, low=-mpmath.inf, high=mpmath.inf, max=mpmath.inf):
         return min(x, high, max) if x > low else mpmath.mpf(low)
 
-    scope = {name: getattr(mpmath, name) for name in ("exp", "expm1", "log1p", "erf", "erfc", "tanh", "sqrt")}
+    scope = {name: getattr(mpmath, name) for name in ("exp", "expm1", "log1p", "erf", "erfc", "tanh", "sqrt", "sin")}
     scope |= {"where": where, "clamp": clamp, "abs": abs, "zeros_like": lambda x: mpmath.mpf(0), "pi": mpmath.pi}
     scope |= {"logaddexp": lambda a, b: mpmath.log1p(mpmath.exp(-abs(a - b))) + max(a, b)}
     scope |= {"sigmoid": lambda x: 1 / (1 + mpmath.exp(-x))}

@@ -11,7 +11,7 @@ import torch
 
 import act_ext
 from act_ext._register import SPECS
-from tests.table import each_default, each_dtype
+from tests.table import Case, each_default, each_dtype
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -86,6 +86,23 @@ def test_layout_and_position(case, dtype):
     square_x, square_g = x[:4096].view(64, 64).t(), g[:4096].view(64, 64).t()
     for got, want in zip(passes(case, square_x, square_g.contiguous()), expected, strict=True):
         assert same_bits(got.t().flatten(), want[:4096])
+
+
+@each_dtype
+def test_elements_that_vectors_pass_on(dtype):
+    """An angle near a multiple of pi, or a large one, is the business of no other element."""
+    steps = torch.arange(-400, 400, dtype=torch.float64)
+    x = torch.cat([steps * torch.pi / 2, steps.sign() * 2 ** (steps.abs() / 6)]).to(dtype)
+    x = x[torch.randperm(len(x), generator=torch.Generator().manual_seed(1))]
+    x = x[x.isfinite()]
+    for omega in (1.0, 30.0):
+        case = Case("sine", {"omega": omega})
+        expected = passes(case, x, x.flip(0))
+        for part in (slice(1, None), slice(7, None), slice(0, None, 3)):
+            for got, want in zip(passes(case, x[part], x.flip(0)[part]), expected, strict=True):
+                assert same_bits(got, want[part])
+        single = torch.cat([case.op(x[i : i + 1], omega) for i in range(len(x))])
+        assert same_bits(single, expected[0])
 
 
 @each_dtype

@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import math
 import pickle
 
 import pytest
@@ -28,6 +29,8 @@ RANGES = {
     "xielu": {"alpha_p": (0.1, 2), "alpha_n": (0.5, 2)},
     "star_relu": {"scale": (-1, 2), "bias": (-1, 1)},
     "dyt": {"alpha": (0.1, 2), "weight": (-1, 2), "bias": (-1, 1)},
+    "snake": {"alpha": (0.2, 3)},
+    "snakebeta": {"alpha": (0.2, 3), "beta": (0.2, 3)},
 }
 # The sum of the magnitudes of the terms of value and slope, which may cancel: the unit of an error is theirs.
 TERMS = {
@@ -42,11 +45,14 @@ TERMS = {
     ),
     "star_relu": ("abs(scale) * clamp(x, min=0)**2 + abs(bias)", "0"),
     "dyt": ("abs(weight * tanh(alpha * x)) + abs(bias)", "0"),
+    "snake": ("abs(x) + sin(alpha * x)**2 / alpha", "1 + abs(sin(2 * alpha * x))"),
+    "snakebeta": ("abs(x) + sin(alpha * x)**2 / beta", "1 + alpha / beta * abs(sin(2 * alpha * x))"),
 }
 # A parameter's terms, where they come from a difference, likewise.
 PARAMETER_TERMS = {
     "acon_c": {"p1": "abs(x)", "p2": "abs(x)"},
     "xielu": {"alpha_n": "where(x > 0, 0, abs(x))"},
+    "snake": {"alpha": "(abs(x * alpha * sin(2 * alpha * x)) + sin(alpha * x)**2) / alpha**2"},
 }
 TORCH = {n: getattr(torch, n) for n in dir(torch) if not n.startswith("_")}
 
@@ -334,7 +340,7 @@ def test_parameters_of_any_stride():
 
 
 INF = torch.inf
-# At these parameters: the values at -inf and inf, the slopes there.
+# At these parameters: the values at -inf and inf, the slopes there, NaN where they have no limit.
 LIMITS = {
     "prelu": ([0.25], [-INF, INF], [0.25, 1]),
     "learned_swish": ([1.5], [0, INF], [0, 1]),
@@ -343,6 +349,8 @@ LIMITS = {
     "xielu": ([0.75, 0.75], [INF, INF], [-0.25, INF]),
     "star_relu": ([2, -0.5], [-0.5, INF], [0, INF]),
     "dyt": ([0.5, 2, 0.25], [-1.75, 2.25], [0, 0]),
+    "snake": ([0.5], [-INF, INF], [torch.nan, torch.nan]),
+    "snakebeta": ([0.5, 2], [-INF, INF], [torch.nan, torch.nan]),
 }
 
 
@@ -359,6 +367,9 @@ def test_limits(name, dtype, device):
         y = apply(name, x, parameters, 1)
         slope, *by_parameters = torch.autograd.grad(y, (x, *parameters), torch.ones_like(y))
         assert y.item() == LIMITS[name][1][k]
+        if math.isnan(LIMITS[name][2][k]):
+            assert slope.isnan()
+            continue
         assert slope.item() == LIMITS[name][2][k]
         assert not any(gradient.isnan().any() for gradient in by_parameters)
 
@@ -380,7 +391,7 @@ def test_nan_propagates(name, dtype, device):
 
 
 @each_dtype
-@pytest.mark.parametrize("name", ["prelu", "learned_swish", "pelu", "acon_c"])
+@pytest.mark.parametrize("name", ["prelu", "learned_swish", "pelu", "acon_c", "snake", "snakebeta"])
 def test_signed_zero(name, dtype, device):
     x = torch.tensor([-0.0, 0.0], dtype=dtype, device=device)
     y = apply(name, x, [p.to(device) for p in at_limits(name, dtype)], 1)
@@ -684,6 +695,12 @@ MODULES = [
         "DyT((6,), channels_last=False, alpha_init_value=0.75)",
         lambda m, x: F.dyt(x, m.alpha, m.weight, m.bias, 1),
     ),
+    (lambda **k: act_ext.nn.Snake(6, 0.5, **k), "Snake(6, alpha_logscale=False)", lambda m, x: F.snake(x, m.alpha)),
+    (
+        lambda **k: act_ext.nn.SnakeBeta(6, 2.0, alpha_trainable=False, alpha_logscale=True, **k),
+        "SnakeBeta(6, alpha_logscale=True)",
+        lambda m, x: F.snakebeta(x, m.alpha.exp(), m.beta.exp()),
+    ),
 ]
 
 
@@ -719,6 +736,8 @@ def test_reset_parameters():
         (act_ext.nn.PELU(2, 2.0, 0.5), {"a": [2.0] * 2, "b": [0.5] * 2}),
         (act_ext.nn.StarReLU(), {"scale": [0.8944271909999159], "bias": [-0.4472135954999579]}),
         (act_ext.nn.DyT(2), {"alpha": [0.5], "weight": [1.0] * 2, "bias": [0.0] * 2}),
+        (act_ext.nn.Snake(2, 0.5), {"alpha": [0.5] * 2}),
+        (act_ext.nn.SnakeBeta(2, 2.0, alpha_logscale=True), {"alpha": [math.log(2)] * 2, "beta": [math.log(2)] * 2}),
     ]:
         for parameter in module.parameters():
             torch.nn.init.constant_(parameter, 7.0)
@@ -737,10 +756,30 @@ def test_reset_parameters():
     torch.testing.assert_close(0.5 + F.softplus(xielu.alpha_n).item(), 0.8)
     with pytest.raises(ValueError, match="alpha_n_init more than beta"):
         act_ext.nn.XIELU(alpha_n_init=0.5)
+    for module in (act_ext.nn.Snake, act_ext.nn.SnakeBeta):
+        with pytest.raises(ValueError, match=f"{module.__name__}: alpha must be positive for alpha_logscale, got 0"):
+            module(2, 0.0, alpha_logscale=True)
     normal = torch.randn(200_000)
     y = act_ext.nn.StarReLU()(normal)
     assert abs(y.mean().item()) < 0.02
     assert abs(y.std().item() - 1) < 0.02
+
+
+def test_snake_of_a_small_alpha():
+    """It goes to the identity, and its gradient to x^2, without a division by what underflows."""
+    for dtype in (torch.float32, torch.float64):
+        tiny = torch.finfo(dtype).smallest_normal
+        for value in (0.0, -0.0, tiny / 64, -tiny, 1e-12):
+            x = torch.tensor([-3.0, -1e-3, 0.0, 1e-30, 1.7, 1e3], dtype=dtype, requires_grad=True)
+            alpha = torch.tensor([value], dtype=dtype, requires_grad=True)
+            y = F.snake(x, alpha)
+            slope, by_alpha = torch.autograd.grad(y.sum(), (x, alpha), create_graph=True)
+            torch.testing.assert_close(y, x + value * x * x)
+            torch.testing.assert_close(slope, 1 + 2 * value * x)
+            torch.testing.assert_close(by_alpha, (x * x).sum().reshape(1))
+            second = torch.autograd.grad(by_alpha, (x, alpha))
+            torch.testing.assert_close(second[0], 2 * x)
+            assert abs(second[1].item()) <= abs(value) * 3e12
 
 
 def test_prelu_module_is_torchs():

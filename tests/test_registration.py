@@ -21,6 +21,8 @@ LEARNED_MODULES = {
     "xielu": "XIELU",
     "star_relu": "StarReLU",
     "dyt": "DyT",
+    "snake": "Snake",
+    "snakebeta": "SnakeBeta",
 }
 MODULES = {
     "identity": "Identity",
@@ -63,6 +65,7 @@ MODULES = {
     "nlrelu": "NLReLU",
     "softexponential": "SoftExponential",
     "serf": "Serf",
+    "sine": "Sine",
 }
 ROW_MODULES = {"softmax": ["Softmax", "Softmax2d"], "softmin": ["Softmin"], "log_softmax": ["LogSoftmax"]}
 

@@ -9,7 +9,7 @@ import act_ext
 from tests.table import DEFAULTS, each_default, each_dtype
 
 INF = math.inf
-# op: (f(-inf), f(inf), slope(-inf), slope(inf)).
+# op: (f(-inf), f(inf), slope(-inf), slope(inf)); NaN where there is no limit.
 LIMITS = {
     "identity": (-INF, INF, 1, 1),
     "binary_step": (0, 1, 0, 0),
@@ -51,6 +51,7 @@ LIMITS = {
     "nlrelu": (0, INF, 0, 0),
     "softexponential": (0, INF, 0, INF),
     "serf": (0, INF, 0, 1),
+    "sine": (math.nan, math.nan, math.nan, math.nan),
 }
 # f(-0) is -0 where the function is odd, or 0 at 0 with the sign of x around it.
 NO_SIGNED_ZERO = {"binary_step", "threshold", "hardsigmoid", "sigmoid", "logsigmoid", "softplus", "squareplus", "lisht"}
@@ -102,7 +103,7 @@ def test_limits(case, dtype, device):
     value, slope = value_and_slope(case, x)
     low, high, slope_low, slope_high = LIMITS[case.name]
     expected = torch.tensor([low, high, slope_low, slope_high], dtype=dtype)
-    torch.testing.assert_close(torch.cat([value, slope]).cpu(), expected)
+    torch.testing.assert_close(torch.cat([value, slope]).cpu(), expected, equal_nan=True)
 
 
 @each_dtype
@@ -167,5 +168,7 @@ def test_second_derivative_at_infinity(case, dtype, device):
     second = getattr(torch.ops.act_ext, f"{case.name}_double_backward")(one, one, saved, **case.kwargs).cpu()
     if case.spec["saves"] == "result":  # with respect to the result
         assert second.isfinite().all()
+    elif math.isnan(LIMITS[case.name][2]):
+        assert second.isnan().all()
     else:
         assert second.tolist() == [0, {"relu_squared": 2, "softexponential": INF}.get(case.name, 0)]

@@ -5,7 +5,7 @@ python -m tools.fit prints each approximation's coefficients and its largest err
 
 from collections.abc import Callable
 
-from mpmath import cos, erf, erfc, exp, expm1, log, lu_solve, matrix, mp, mpf, nstr, pi, sqrt, tanh
+from mpmath import cos, erf, erfc, exp, expm1, log, lu_solve, matrix, mp, mpf, nstr, pi, sin, sqrt, tanh
 
 Function = Callable[[mpf], mpf]
 mp.prec = 260
@@ -85,6 +85,17 @@ def erf_over_s(z: mpf) -> mpf:
     return erf(s) / s if z > mpf(10) ** -60 else 2 / sqrt(pi)
 
 
+def sin_defect(z: mpf) -> mpf:
+    r = sqrt(z)
+    return (r - sin(r)) / r**3 if z > mpf(10) ** -18 else mpf(1) / 6 - z / 120
+
+
+def defect_weight(z: mpf) -> mpf:
+    """Makes the error of sin_defect that of the sine, relative to it."""
+    r = sqrt(z)
+    return r**3 / sin(r) if z > mpf(10) ** -20 else z
+
+
 def mills(a: mpf) -> mpf:
     return exp(a * a / 2) * erfc(a / sqrt(mpf(2))) / 2
 
@@ -97,6 +108,7 @@ APPROXIMATIONS = {
     "log1p_exp": (atanh_tail, mpf(0), mpf(4) / 9 * mpf("1.0001"), [(3, 0), (10, 0)], lambda z: z + mpf(1) / 125),
     "tanh_defect": (tanh_defect, mpf(0), mpf(1), [(7, 0), (15, 0)], lambda z: 1 / tanh_defect(z)),
     "erf": (erf_over_s, mpf(0), mpf(1), [(6, 0), (12, 0)], lambda z: 1 / erf_over_s(z)),
+    "sin_defect": (sin_defect, mpf(0), pi**2 / 4 * mpf("1.0001"), [(3, 0), (7, 0)], defect_weight),
     "mills (float)": (mills, mpf(0), mpf("14.5"), [(4, 5)], lambda a: 1 / mills(a)),
     "mills (double)": (mills, mpf(0), mpf("38.7"), [(10, 11)], lambda a: 1 / mills(a)),
 }

@@ -18,7 +18,17 @@ from act_ext.functional.gated_units import (
     swiglu,
     swiglu_clamped,
 )
-from act_ext.functional.learned import acon_c, dyt, learned_swish, pelu, prelu, star_relu, xielu
+from act_ext.functional.learned import (
+    acon_c,
+    dyt,
+    learned_swish,
+    pelu,
+    prelu,
+    snake,
+    snakebeta,
+    star_relu,
+    xielu,
+)
 from act_ext.functional.literature import (
     gish,
     hard_mish,
@@ -34,6 +44,7 @@ from act_ext.functional.literature import (
 from act_ext.functional.logarithmic import nlrelu, serf, softexponential
 from act_ext.functional.maximum import maxout
 from act_ext.functional.normalizing import log_softmax, softmax, softmin
+from act_ext.functional.periodic import sine
 from act_ext.functional.rectifiers import (
     binary_step,
     hardshrink,
@@ -95,7 +106,10 @@ __all__ = [
     "siglu",
     "sigmoid",
     "silu",
+    "sine",
     "smish",
+    "snake",
+    "snakebeta",
     "softexponential",
     "softmax",
     "softmin",

@@ -214,3 +214,51 @@ def dyt(input: Tensor, alpha: Tensor, weight: Tensor, bias: Tensor, dim: int = -
         tensor([[-0.4621,  2.0232]])
     """
     return _learned("dyt", input, alpha, weight, bias, dim)
+
+
+@documented_learned(
+    "1 + sin(2 * alpha * x)",
+    "where(alpha == 0, x**2, (x * alpha * sin(2 * alpha * x) - sin(alpha * x)**2) / alpha**2)",
+)
+def snake(input: Tensor, alpha: Tensor, dim: int = 1) -> Tensor:
+    """Snake: the identity and a ripple, for what is periodic and grows. It never falls.
+
+    Args:
+        input: the tensor to apply the function to.
+        alpha: the ripple's frequency, 2 * alpha, and the inverse of its height: 0 gives the identity.
+        dim: ...
+
+    Note:
+        At infinity the value is infinite and its derivatives NaN.
+
+    Example:
+        >>> import act_ext, torch
+        >>> act_ext.functional.snake(torch.tensor([[-1.0, -1.0, 2.0]]), torch.tensor([0.0, 1.0, 5.0]))
+        tensor([[-1.0000, -0.2919,  2.0592]])
+    """
+    return _learned("snake", input, alpha, dim)
+
+
+@documented_learned(
+    "1 + alpha / beta * sin(2 * alpha * x)",
+    "x / beta * sin(2 * alpha * x)",
+    "-(sin(alpha * x) / beta)**2",
+)
+def snakebeta(input: Tensor, alpha: Tensor, beta: Tensor, dim: int = 1) -> Tensor:
+    """Snake whose ripple has a height of its own, as in BigVGAN, but for the 1e-9 that its code adds to beta.
+
+    Args:
+        input: the tensor to apply the function to.
+        alpha: the ripple's frequency, 2 * alpha.
+        beta: the inverse of its height; not 0.
+        dim: ...
+
+    Note:
+        At infinity the value is infinite and its derivatives NaN.
+
+    Example:
+        >>> import act_ext, torch
+        >>> act_ext.functional.snakebeta(torch.tensor([-1.0, 2.0]), torch.tensor(1.0), torch.tensor(2.0))
+        tensor([-0.6460,  2.4134])
+    """
+    return _learned("snakebeta", input, alpha, beta, dim)

@@ -9,6 +9,7 @@
 #include "literature.h"
 #include "logarithmic.h"
 #include "maxout.h"
+#include "periodic.h"
 #include "rectifiers.h"
 #include "sigmoidal.h"
 #include "softmax.h"
@@ -21,5 +22,6 @@
   X(Gated, gated)             \
   X(Literature, literature)   \
   X(Logarithmic, logarithmic) \
+  X(Periodic, periodic)       \
   X(GatedUnits, gated_units)  \
   X(LearnedActivations, learned)

@@ -4,6 +4,7 @@
 // derivatives(x) gives the derivatives by x and by each of them.
 #pragma once
 
+#include "../math/sin.h"
 #include "exponential.h"
 #include "gated.h"
 #include "rectifiers.h"
@@ -175,6 +176,58 @@ struct Dyt {
   }
 };
 
-using LearnedActivations = List<Prelu, LearnedSwish, Pelu, AconC, Xielu, StarRelu, Dyt>;
+// x + what, but x itself where that is 0, with its sign, or infinite: a sine has no limit, but is bounded.
+template <class V>
+ACT_FN V with_ripple(V x, V factor, V what) {
+  return select((V(0) < abs(x)) & (abs(x) < V(inf)), fma(factor, what, x), x);
+}
+
+template <class V>
+struct Snake {
+  static constexpr const char* learned = "alpha";
+  static constexpr Spec spec{.name = "snake",
+                             .params = "",
+                             .formula = "x + where(alpha == 0, 0, sin(alpha * x)**2 / alpha)",
+                             .paper = "arXiv:2006.08195",
+                             .heavy = true};
+  V alpha;
+  ACT_FN V forward(V x) const {
+    const V sine = sin_cos_of_product(alpha, x).sin;
+    return with_ripple(x, sine, over_alpha(sine, x));
+  }
+  ACT_FN Results<V, 2> derivatives(V x) const {
+    const auto [sine, cosine] = sin_cos_of_product(alpha, x);
+    const V ratio = over_alpha(sine, x);
+    return {fma(V(2) * sine, cosine, V(1)), ratio * fma(V(2) * x, cosine, -ratio)};
+  }
+
+ private:
+  // sin(alpha x) / alpha, which is x after rounding where alpha x is small.
+  ACT_FN V over_alpha(V sine, V x) const {
+    return select(abs(alpha * x) < V(is_single<V> ? 0x1p-13 : 0x1p-28), x, sine / alpha);
+  }
+};
+
+template <class V>
+struct SnakeBeta {
+  static constexpr const char* learned = "alpha, beta";
+  static constexpr Spec spec{.name = "snakebeta",
+                             .params = "",
+                             .formula = "x + sin(alpha * x)**2 / beta",
+                             .paper = "arXiv:2206.04658",
+                             .heavy = true};
+  V alpha, beta;
+  ACT_FN V forward(V x) const {
+    const V sine = sin_cos_of_product(alpha, x).sin;
+    return with_ripple(x, sine, sine / beta);
+  }
+  ACT_FN Results<V, 3> derivatives(V x) const {
+    const auto [sine, cosine] = sin_cos_of_product(alpha, x);
+    const V ratio = sine / beta, swing = V(2) * ratio * cosine;
+    return {fma(alpha, swing, V(1)), x * swing, -ratio * ratio};
+  }
+};
+
+using LearnedActivations = List<Prelu, LearnedSwish, Pelu, AconC, Xielu, StarRelu, Dyt, Snake, SnakeBeta>;
 
 }  // namespace act_ext

@@ -10,6 +10,8 @@
 #include <ATen/cpu/vec/functional.h>
 #include <ATen/cpu/vec/vec.h>
 
+#include <algorithm>
+
 #include "../math/basic.h"
 
 namespace act_ext::CPU_CAPABILITY {
@@ -279,6 +281,78 @@ ACT_FN Vec<T> from_exponent(Vec<T> a) {
   return {moved_from_exponent<T>(a.low), moved_from_exponent<T>(a.high)};
 }
 
+template <class T>
+ACT_FN bool all(Mask<T> mask) {
+  const Lanes<T> lanes = both<T>(mask.low, mask.high);
+#if defined(CPU_CAPABILITY_AVX512)
+  return lanes == static_cast<Lanes<T>>(-1);
+#else
+  return Vectorized<T>(lanes).zero_mask() == 0;
+#endif
+}
+
+// The lowest bit moved up to the sign, all others gone.
+template <class T>
+ACT_FN Register<T> moved_to_sign(Register<T> x) {
+#if defined(CPU_CAPABILITY_AVX512)
+  if constexpr (sizeof(T) == 4) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(x), 31));
+  } else {
+    return _mm512_castsi512_pd(_mm512_slli_epi64(_mm512_castpd_si512(x), 63));
+  }
+#elif defined(CPU_CAPABILITY_AVX2)
+  if constexpr (sizeof(T) == 4) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(x), 31));
+  } else {
+    return _mm256_castsi256_pd(_mm256_slli_epi64(_mm256_castpd_si256(x), 63));
+  }
+#else
+  using Int = std::conditional_t<sizeof(T) == 4, int32_t, int64_t>;
+  const auto moved = at::vec::cast<Int, T>(x) << Vectorized<Int>(8 * sizeof(T) - 1);
+  return at::vec::cast<T, Int>(moved);
+#endif
+}
+template <class T>
+ACT_FN Vec<T> negated_if_odd(Vec<T> y, Vec<T> of) {
+  return {Vectorized<T>(y.low) ^ Vectorized<T>(moved_to_sign<T>(of.low)),
+          Vectorized<T>(y.high) ^ Vectorized<T>(moved_to_sign<T>(of.high))};
+}
+
+// A register of floats as a Vec of doubles, and back.
+ACT_FN Vec<double> widened(Register<float> x) {
+#if defined(CPU_CAPABILITY_AVX512)
+  return {_mm512_cvtps_pd(_mm512_castps512_ps256(x)), _mm512_cvtps_pd(_mm512_extractf32x8_ps(x, 1))};
+#elif defined(CPU_CAPABILITY_AVX2)
+  return {_mm256_cvtps_pd(_mm256_castps256_ps128(x)), _mm256_cvtps_pd(_mm256_extractf128_ps(x, 1))};
+#else
+  constexpr int size = Vectorized<double>::size();
+  float narrow[2 * size];
+  double wide[2 * size];
+  x.store(narrow);
+  std::copy_n(narrow, 2 * size, wide);
+  return {Vectorized<double>::loadu(wide), Vectorized<double>::loadu(wide + size)};
+#endif
+}
+ACT_FN Register<float> narrowed(Vec<double> x) {
+#if defined(CPU_CAPABILITY_AVX512)
+  return _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(x.low)), _mm512_cvtpd_ps(x.high), 1);
+#elif defined(CPU_CAPABILITY_AVX2)
+  return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm256_cvtpd_ps(x.low)), _mm256_cvtpd_ps(x.high), 1);
+#else
+  constexpr int size = Vectorized<double>::size();
+  float narrow[2 * size];
+  double wide[2 * size];
+  x.low.store(wide);
+  x.high.store(wide + size);
+  std::copy_n(wide, 2 * size, narrow);
+  return Vectorized<float>::loadu(narrow);
+#endif
+}
+template <class F>
+ACT_RARE Vec<float> in_double(F f, Vec<float> a, Vec<float> b) {
+  return {narrowed(f(widened(a.low), widened(b.low))), narrowed(f(widened(a.high), widened(b.high)))};
+}
+
 // `size` elements of memory, two registers of them or one of sixteen-bit elements, as the Vec that computes with them.
 template <class S>
 struct Memory {
@@ -292,6 +366,16 @@ struct Memory {
     Vectorized<S>(v.high).store(to + Vectorized<S>::size());
   }
 };
+
+template <class F, class T>
+ACT_RARE Vec<T> one_by_one(F f, Vec<T> a, Vec<T> b) {
+  T first[Memory<T>::size], second[Memory<T>::size];
+  Memory<T>::store(a, first);
+  Memory<T>::store(b, second);
+  for (int64_t i = 0; i < Memory<T>::size; ++i) first[i] = f(first[i], second[i]);
+  return Memory<T>::load(first);
+}
+
 // Low precision is rounded once, to nearest even, at the store.
 #if defined(CPU_CAPABILITY_AVX512) || defined(CPU_CAPABILITY_AVX2)
 

@@ -4,6 +4,7 @@
 
 #include "log.h"
 #include "normal.h"
+#include "sin.h"
 
 namespace act_ext {
 
@@ -183,6 +184,12 @@ template <class V>
 ACT_FN Dual<V> exp_of_product(Dual<V> a, Dual<V> x) {
   const V e = exp_of_product(a.v, x.v);
   return {e, e * (a.v * x.d)};
+}
+template <class V>
+ACT_FN SinCos<Dual<V>> sin_cos_of_product(Dual<V> a, Dual<V> x) {
+  const auto [s, c] = sin_cos_of_product(a.v, x.v);
+  const V angle = fma(a.d, x.v, a.v * x.d);
+  return {{s, c * angle}, {c, -s * angle}};
 }
 template <class V>
 ACT_FN Dual<V> log1p_of_any(Dual<V> u) {
