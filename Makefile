@@ -30,7 +30,7 @@ lint: $(VENV)-lint/.ready
 	$(VENV)-lint/bin/ruff check .
 	$(VENV)-lint/bin/ruff format --check .
 	$(VENV)-lint/bin/mypy
-	find csrc \( -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' \) -print0 | xargs -0 $(VENV)-lint/bin/clang-format --dry-run --Werror
+	find csrc tests \( -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' \) -print0 | xargs -0 $(VENV)-lint/bin/clang-format --dry-run --Werror
 
 clean:
 	rm -rf build $(VENV) $(VENV)-lint act_ext/*.so act_ext/_build_info.py

@@ -53,7 +53,9 @@ def kernels(cubin):
 
 
 # The kernels that must move float32 and bfloat16 by sixteen bytes: over contiguous elements, and over contiguous rows.
-PACKED = re.compile(r"contiguous_kernelI(f|13__nv_bfloat16)|(held|streamed)_kernelI(f|13__nv_bfloat16)Lb1E")
+PACKED = re.compile(
+    r"contiguous_kernelI(f|13__nv_bfloat16)|(held|streamed|strided|reducing)_kernelI(f|13__nv_bfloat16)Lb1E"
+)
 
 
 def main():

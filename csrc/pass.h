@@ -1,6 +1,7 @@
 // The passes over an activation: what each computes from which operands, for one value or vector V.
 #pragma once
 
+#include <cstdint>
 #include <utility>
 
 #include "math/dual.h"
@@ -22,6 +23,7 @@ inline constexpr int kPasses = 5, kRowPasses = 3;  // a function of rows has the
 
 enum class Dtype { float32, float64, bfloat16, float16 };
 inline constexpr int kDtypes = 4;
+constexpr int64_t item_size(Dtype dtype) { return dtype == Dtype::float64 ? 8 : dtype == Dtype::float32 ? 4 : 2; }
 
 constexpr bool is_from_result(Pass pass) {
   return pass == Pass::backward_from_result || pass == Pass::double_backward_from_result;

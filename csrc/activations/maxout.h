@@ -10,6 +10,10 @@ inline constexpr Spec maxout_spec{.name = "maxout",
                                   .formula = "x.unflatten(dim, (-1, num_pieces)).amax(dim + 1 if dim >= 0 else dim)",
                                   .paper = "arXiv:1302.4389"};
 
+// Units are outer x inner outputs in order, whose pieces lie `inner` elements apart: the largest piece and its index; a
+// gradient to the piece that an index names; that piece.
+enum class MaxoutPass { largest, scatter, pick };
+
 template <class V>
 struct Largest {
   V value, piece;

@@ -219,8 +219,6 @@ void run_reducing_buffered(ReducingKernel kernel, int outputs, int inputs, int p
   });
 }
 
-constexpr int64_t item_size(Dtype dtype) { return dtype == Dtype::float64 ? 8 : dtype == Dtype::float32 ? 4 : 2; }
-
 }  // namespace
 
 const char* capability() { return chosen().name; }

@@ -18,6 +18,13 @@ struct alignas(16) Pack {
   static constexpr int size = 16 / sizeof(S);
   S element[size];
 };
+template <class S>
+struct alignas(sizeof(S)) Single {
+  static constexpr int size = 1;
+  S element[1];
+};
+template <class S, bool kPacked>
+using AccessOf = std::conditional_t<kPacked, Pack<S>, Single<S>>;
 
 template <class S, class F>
 struct Pointers {
@@ -118,33 +125,63 @@ struct Layout {
   int64_t strides[kOperands][kMaxDims];
 };
 
-// One element a thread. Index holds the element's number; dividing in 32 bits is several times cheaper than in 64.
-template <class Index, class S, class F, std::size_t... I>
-__global__ void __launch_bounds__(kThreads, kBlocks<F>)
-    strided_kernel(Pointers<S, F> p, const __grid_constant__ Layout<F::outputs + F::inputs> layout, int64_t n, F f,
-                   std::index_sequence<I...>) {
-  constexpr int operands = F::outputs + F::inputs;
-  const int64_t number = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
-  if (number >= n) return;
-  Index rest = static_cast<Index>(number);
-  int64_t offset[operands] = {};
+// Where 32 bits suffice they are several times cheaper.
+__device__ __forceinline__ uint64_t quotient(uint64_t a, uint64_t b) {
+  return (a | b) >> 32 == 0 ? static_cast<uint32_t>(a) / static_cast<uint32_t>(b) : a / b;
+}
+
+// Adds what leads to the place of that number, in each operand.
+template <int kOperands>
+__device__ __forceinline__ void add_offsets(const Layout<kOperands>& layout, uint64_t number,
+                                            int64_t (&offset)[kOperands]) {
+  uint64_t rest = number;
 #pragma unroll 1
   for (int d = 0; d < layout.dims; ++d) {
-    const Index size = static_cast<Index>(layout.sizes[d]);
-    const Index next = rest / size;
+    // What is left belongs to the outermost dimension.
+    const uint64_t size = layout.sizes[d], next = d + 1 < layout.dims ? quotient(rest, size) : 0;
     const int64_t position = static_cast<int64_t>(rest - next * size);
     rest = next;
 #pragma unroll
-    for (int k = 0; k < operands; ++k) offset[k] += position * layout.strides[k][d];
+    for (int k = 0; k < kOperands; ++k) offset[k] += position * layout.strides[k][d];
   }
-  const auto input = [&](const S* base, int64_t bytes) {
-    return *reinterpret_cast<const S*>(reinterpret_cast<const char*>(base) + bytes);
-  };
-  const auto all = apply<S>(f, input(p.in[I], offset[F::outputs + I])...);
+}
+
+// One access a thread, of n: a pack where the innermost dimension is one of packs, else an element.
+template <class S, bool kPacked, class F, std::size_t... I>
+__global__ void __launch_bounds__(kThreads, kBlocks<F>)
+    strided_kernel(Pointers<S, F> p, const __grid_constant__ Layout<F::outputs + F::inputs> layout, int64_t n, F f,
+                   std::index_sequence<I...>) {
+  using Access = AccessOf<S, kPacked>;
+  const int64_t number = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  if (number >= n) return;
+  int64_t offset[F::outputs + F::inputs] = {};
+  add_offsets(layout, number, offset);
+  const Access in[] = {
+      *reinterpret_cast<const Access*>(reinterpret_cast<const char*>(p.in[I]) + offset[F::outputs + I])...};
+  Access result[F::outputs];
+#pragma unroll
+  for (int e = 0; e < Access::size; ++e) {
+    const auto all = apply<S>(f, in[I].element[e]...);
+#pragma unroll
+    for (int o = 0; o < F::outputs; ++o) result[o].element[e] = narrow<S>(all.value[o]);
+  }
 #pragma unroll
   for (int o = 0; o < F::outputs; ++o) {
-    *reinterpret_cast<S*>(reinterpret_cast<char*>(p.out[o]) + offset[o]) = narrow<S>(all.value[o]);
+    *reinterpret_cast<Access*>(reinterpret_cast<char*>(p.out[o]) + offset[o]) = result[o];
   }
+}
+
+inline int64_t divided_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+inline int64_t power_of_2_from(int64_t n) {
+  int64_t power = 1;
+  while (power < n) power *= 2;
+  return power;
+}
+inline int64_t processors() {
+  int device = 0, count = 1;
+  cudaGetDevice(&device);
+  cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device);
+  return count;
 }
 
 inline const char* last_error() {
@@ -168,7 +205,7 @@ const char* launch(const Operands& operands, const double* params, void* stream)
     packed = packed && reinterpret_cast<uintptr_t>(operands.data[k]) % 16 == 0;
   }
   if (operands.dims == 0) {
-    const auto blocks = static_cast<unsigned>((n + kTile<S> - 1) / kTile<S>);
+    const auto blocks = static_cast<unsigned>(divided_up(n, kTile<S>));
     contiguous_kernel<S><<<blocks, kThreads, 0, cuda_stream>>>(pointers, n, packed, f, Indices());
     return last_error();
   }
@@ -177,11 +214,21 @@ const char* launch(const Operands& operands, const double* params, void* stream)
     layout.sizes[d] = operands.sizes[d];
     for (int k = 0; k < F::outputs + F::inputs; ++k) layout.strides[k][d] = operands.strides[k][d];
   }
-  const auto blocks = static_cast<unsigned>((n + kThreads - 1) / kThreads);
-  if (n <= INT32_MAX) {
-    strided_kernel<uint32_t, S><<<blocks, kThreads, 0, cuda_stream>>>(pointers, layout, n, f, Indices());
+  // Rows of whole packs, in all operands: halves of a tensor, slices.
+  constexpr int size = Pack<S>::size;
+  packed = packed && layout.sizes[0] % size == 0;
+  for (int k = 0; k < F::outputs + F::inputs; ++k) {
+    packed = packed && layout.strides[k][0] == sizeof(S);
+    for (int d = 1; d < layout.dims; ++d) packed = packed && layout.strides[k][d] % 16 == 0;
+  }
+  const int64_t accesses = packed ? n / size : n;
+  const auto blocks = static_cast<unsigned>(divided_up(accesses, kThreads));
+  if (packed) {
+    layout.sizes[0] /= size;
+    for (int k = 0; k < F::outputs + F::inputs; ++k) layout.strides[k][0] = sizeof(Pack<S>);
+    strided_kernel<S, true><<<blocks, kThreads, 0, cuda_stream>>>(pointers, layout, accesses, f, Indices());
   } else {
-    strided_kernel<uint64_t, S><<<blocks, kThreads, 0, cuda_stream>>>(pointers, layout, n, f, Indices());
+    strided_kernel<S, false><<<blocks, kThreads, 0, cuda_stream>>>(pointers, layout, accesses, f, Indices());
   }
   return last_error();
 }
@@ -194,6 +241,11 @@ constexpr std::array<Launcher, kDtypes> by_dtype() {
   } else {
     return {};
   }
+}
+
+template <template <class> class... Ops>
+std::array<Table, sizeof...(Ops)> forward_tables(List<Ops...>) {
+  return {Table{by_dtype<Ops, Pass::forward>()}...};
 }
 
 template <template <class> class... Ops>

@@ -10,6 +10,7 @@ namespace act_ext::cuda {
 ACT_EXT_FAMILIES(ACT_EXT_DECLARE)
 #undef ACT_EXT_DECLARE
 std::array<RowsTable, RowKernels::size> row_tables();
+std::array<ReducingTable, LearnedActivations::size> reducing_tables();
 
 Launcher launcher(int op, Pass pass, Dtype dtype) {
   static const std::vector<Table> tables = [] {
@@ -21,6 +22,11 @@ Launcher launcher(int op, Pass pass, Dtype dtype) {
     return list;
   }();
   return tables[op][static_cast<int>(pass)][static_cast<int>(dtype)];
+}
+
+ReducingLauncher reducing_launcher(int index, Pass pass, Dtype dtype) {
+  static const std::array<ReducingTable, LearnedActivations::size> tables = reducing_tables();
+  return tables[index][pass == Pass::backward ? 0 : 1][static_cast<int>(dtype)];
 }
 
 RowsLauncher rows_launcher(int kernel, Pass pass, Dtype dtype) {

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 
+#include "../activations/maxout.h"
 #include "../pass.h"
 
 namespace act_ext::cuda {
@@ -41,6 +42,34 @@ using RowsLauncher = const char* (*)(const RowOperands& operands, double sign, v
 using RowsTable = std::array<std::array<RowsLauncher, kDtypes>, kRowPasses>;
 
 int64_t row_workspace(const RowOperands& operands, Dtype dtype);
+
+// Operands of a backward pass of an activation with learned parameters: the outputs that go to memory, and all inputs,
+// the parameters the last. Those, and their gradients' gradients, have strides of 0 except in at most one dimension,
+// the channels', of which the gradients have as many elements, or one.
+struct Reduced {
+  Operands operands;
+  int parameters;
+  void* gradients[kMaxArity - 1];
+};
+
+// workspace: device memory of reducing_workspace bytes.
+using ReducingLauncher = const char* (*)(const Reduced& reduced, const double* params, void* workspace, void* stream);
+// Backward and double backward.
+using ReducingTable = std::array<std::array<ReducingLauncher, kDtypes>, 2>;
+
+int64_t reducing_workspace(const Reduced& reduced, Dtype dtype);
+
+// index: in LearnedActivations.
+ReducingLauncher reducing_launcher(int index, Pass pass, Dtype dtype);
+
+// Operands of maxout, contiguous: `count` units whose `num_pieces` pieces lie `inner` elements apart.
+struct MaxoutOperands {
+  void *units, *indices, *pieces;
+  int64_t count, inner, num_pieces;
+};
+
+// index_size: in bytes, of uint8, int16 or int32.
+const char* run_maxout(MaxoutPass pass, Dtype dtype, int64_t index_size, const MaxoutOperands& operands, void* stream);
 
 // kernel: in RowKernels.
 RowsLauncher rows_launcher(int kernel, Pass pass, Dtype dtype);

@@ -9,12 +9,6 @@ namespace act_ext::cuda {
 // Threads of a block at the most: this leaves each 128 registers.
 constexpr int kMostThreads = 512;
 
-template <class S>
-struct alignas(sizeof(S)) Single {
-  static constexpr int size = 1;
-  S element[1];
-};
-
 template <class F>
 constexpr int kRowOperands = F::outputs + F::inputs;
 
@@ -77,11 +71,6 @@ struct Largest {
   __device__ double operator()(double a, double b) const { return ::fmax(a, b); }
 };
 
-// Where 32 bits suffice they are several times cheaper.
-__device__ __forceinline__ uint64_t quotient(uint64_t a, uint64_t b) {
-  return (a | b) >> 32 == 0 ? static_cast<uint32_t>(a) / static_cast<uint32_t>(b) : a / b;
-}
-
 // Where a row's operands begin.
 template <int kOperands>
 struct Row {
@@ -89,16 +78,7 @@ struct Row {
 
   __device__ Row(const Rows<kOperands>& rows, int64_t number) {
     int64_t offset[kOperands] = {};
-    uint64_t rest = number;
-#pragma unroll 1
-    for (int d = 0; d < rows.firsts.dims; ++d) {
-      // What is left belongs to the outermost dimension.
-      const uint64_t size = rows.firsts.sizes[d], next = d + 1 < rows.firsts.dims ? quotient(rest, size) : 0;
-      const int64_t position = static_cast<int64_t>(rest - next * size);
-      rest = next;
-#pragma unroll
-      for (int k = 0; k < kOperands; ++k) offset[k] += position * rows.firsts.strides[k][d];
-    }
+    add_offsets(rows.firsts, number, offset);
 #pragma unroll
     for (int k = 0; k < kOperands; ++k) data[k] = rows.data[k] + offset[k];
   }
@@ -109,7 +89,7 @@ template <class S, class F, bool kPacked, int kItemsEach>
 class Span {
  public:
   using V = Compute<S>;
-  using Access = std::conditional_t<kPacked, Pack<S>, Single<S>>;
+  using Access = AccessOf<S, kPacked>;
   static constexpr int operands = kRowOperands<F>;
   static constexpr int kUnit = Access::size > 4 ? Access::size : 4, kUnits = kItemsEach / kUnit;
   static constexpr int kAccesses = kUnit / Access::size;  // of a unit

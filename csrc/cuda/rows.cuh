@@ -231,19 +231,6 @@ struct RowPlan {
   int parts;  // of a row; with more than one each block takes one of them
 };
 
-inline int64_t divided_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-inline int64_t power_of_2_from(int64_t n) {
-  int64_t power = 1;
-  while (power < n) power *= 2;
-  return power;
-}
-inline int64_t processors() {
-  int device = 0, count = 1;
-  cudaGetDevice(&device);
-  cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device);
-  return count;
-}
-
 // size: of an element.
 inline RowPlan plan_rows(const RowOperands& rows, int64_t size) {
   const Operands& firsts = rows.firsts;

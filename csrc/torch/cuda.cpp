@@ -4,10 +4,6 @@
 
 #include <ATen/TensorIterator.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/gather.h>
-#include <ATen/ops/max.h>
-#include <ATen/ops/scatter.h>
-#include <ATen/ops/sum.h>
 #include <ATen/ops/zero.h>
 #include <c10/core/DeviceGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
@@ -100,57 +96,39 @@ void run_rows_on_cuda(const Call& call, Pass pass, Dtype dtype, int64_t dim, Ten
                current_stream(out.device())));
 }
 
-// The terms of the parameters' gradients are written, in float32 at the least, and summed by torch.
 std::vector<at::Tensor> reduce_on_cuda(const Call& call, Pass pass, Dtype dtype, Tensors outputs, Tensors inputs,
                                        const std::vector<int64_t>& sizes) {
   const at::Tensor& first = **outputs.begin();
-  const bool low = dtype == Dtype::bfloat16 || dtype == Dtype::float16;
-  const auto wide = [&](const at::Tensor& tensor) { return low ? tensor.to(at::kFloat) : tensor; };
-  std::vector<at::Tensor> given, results;
-  std::vector<const at::Tensor*> given_pointers, result_pointers;
-  for (const at::Tensor* input : inputs) given.push_back(wide(*input));
-  for (size_t k = 0; k < outputs.size() + sizes.size(); ++k) {
-    results.push_back(k < outputs.size() && !low ? *outputs[k] : at::empty(first.sizes(), given[0].options()));
-  }
-  for (const at::Tensor& tensor : given) given_pointers.push_back(&tensor);
-  for (const at::Tensor& tensor : results) result_pointers.push_back(&tensor);
-  if (first.numel() > 0) {
-    run_cuda(call, pass, low ? Dtype::float32 : dtype, result_pointers, given_pointers, /*same_layout=*/false);
-  }
-  for (size_t k = 0; low && k < outputs.size(); ++k) outputs[k]->copy_(results[k]);
+  const c10::DeviceGuard guard(first.device());
   std::vector<at::Tensor> gradients;
-  for (size_t p = 0; p < sizes.size(); ++p) {
-    const at::Tensor &terms = results[outputs.size() + p], &parameter = *inputs[inputs.size() - sizes.size() + p];
-    // The parameter was expanded to the input's shape from its channels.
-    std::vector<int64_t> reduced;
-    for (int64_t d = 0; d < terms.dim(); ++d) {
-      if (sizes[p] == 1 || parameter.stride(d) == 0 || parameter.size(d) != sizes[p]) reduced.push_back(d);
-    }
-    const at::Tensor sum = reduced.empty() ? terms : terms.sum(reduced);
-    gradients.push_back(sum.to(first.scalar_type()).reshape({sizes[p]}));
+  for (const int64_t size : sizes) gradients.push_back(at::empty({size}, first.options()));
+  if (first.numel() == 0) {
+    for (at::Tensor& gradient : gradients) gradient.zero_();
+    return gradients;
   }
+  cuda::Reduced reduced;
+  reduced.operands.outputs = static_cast<int>(outputs.size());
+  reduced.operands.inputs = static_cast<int>(inputs.size());
+  reduced.parameters = static_cast<int>(sizes.size());
+  take_layout(call, pass, walk(outputs, inputs), reduced.operands);
+  for (size_t p = 0; p < sizes.size(); ++p) reduced.gradients[p] = gradients[p].mutable_data_ptr();
+  const at::Tensor workspace = at::empty({cuda::reducing_workspace(reduced, dtype)}, first.options().dtype(at::kByte));
+  const cuda::ReducingLauncher launch = cuda::reducing_launcher(call.op->kernel, pass, dtype);
+  check(call, pass, launch(reduced, call.params.data(), workspace.mutable_data_ptr(), current_stream(first.device())));
   return gradients;
 }
 
-// By torch's own operators: kernels of its own are not written yet.
-void run_maxout_on_cuda(MaxoutPass pass, const at::Tensor& output, const at::Tensor& indices, const at::Tensor& input,
-                        int64_t pieces, int64_t inner) {
-  const auto of_units = [&](const at::Tensor& tensor) { return tensor.view({-1, 1, inner}); };
-  const auto of_pieces = [&](const at::Tensor& tensor) { return tensor.view({-1, pieces, inner}); };
-  switch (pass) {
-    case MaxoutPass::largest: {
-      const auto [values, where] = of_pieces(input).max(1, /*keepdim=*/true);
-      of_units(output).copy_(values);
-      of_units(indices).copy_(where);
-      return;
-    }
-    case MaxoutPass::scatter:
-      of_pieces(output).zero_().scatter_(1, of_units(indices).to(at::kLong), of_units(input));
-      return;
-    case MaxoutPass::pick:
-      of_units(output).copy_(of_pieces(input).gather(1, of_units(indices).to(at::kLong)));
-      return;
-  }
+void run_maxout_on_cuda(MaxoutPass pass, Dtype dtype, const at::Tensor& output, const at::Tensor& indices,
+                        const at::Tensor& input, int64_t pieces, int64_t inner) {
+  const c10::DeviceGuard guard(output.device());
+  const bool scatters = pass == MaxoutPass::scatter;
+  void *const to = output.mutable_data_ptr(), *const from = const_cast<void*>(input.const_data_ptr());
+  void* const which =
+      pass == MaxoutPass::largest ? indices.mutable_data_ptr() : const_cast<void*>(indices.const_data_ptr());
+  const cuda::MaxoutOperands operands{scatters ? from : to, which, scatters ? to : from,
+                                      indices.numel(),      inner, pieces};
+  check({find_op("maxout")}, scatters ? Pass::backward : Pass::forward,
+        cuda::run_maxout(pass, dtype, indices.element_size(), operands, current_stream(output.device())));
 }
 
 bool built_with_cuda() { return true; }
@@ -184,7 +162,8 @@ std::vector<at::Tensor> reduce_on_cuda(const Call& call, Pass pass, Dtype, Tenso
   complain(call, pass, **outputs.begin());
 }
 
-void run_maxout_on_cuda(MaxoutPass, const at::Tensor& output, const at::Tensor&, const at::Tensor&, int64_t, int64_t) {
+void run_maxout_on_cuda(MaxoutPass, Dtype, const at::Tensor& output, const at::Tensor&, const at::Tensor&, int64_t,
+                        int64_t) {
   complain({find_op("maxout")}, Pass::forward, output);
 }
 

@@ -1,6 +1,7 @@
 // The way to the CUDA kernels from tensors. In a build without CUDA it raises.
 #pragma once
 
+#include "../activations/maxout.h"
 #include "elementwise.h"
 
 namespace act_ext {
@@ -16,11 +17,9 @@ void run_rows_on_cuda(const Call& call, Pass pass, Dtype dtype, int64_t dim, Ten
 std::vector<at::Tensor> reduce_on_cuda(const Call& call, Pass pass, Dtype dtype, Tensors outputs, Tensors inputs,
                                        const std::vector<int64_t>& sizes);
 
-// Maxout's passes, `units` being outer x inner outputs in order whose pieces lie `inner` elements apart: the largest
-// piece and its index; a gradient to the piece that an index names; that piece.
-enum class MaxoutPass { largest, scatter, pick };
-void run_maxout_on_cuda(MaxoutPass pass, const at::Tensor& output, const at::Tensor& indices, const at::Tensor& input,
-                        int64_t pieces, int64_t inner);
+// `output` and `input` are the units and all pieces, or the other way round; all contiguous and not empty.
+void run_maxout_on_cuda(MaxoutPass pass, Dtype dtype, const at::Tensor& output, const at::Tensor& indices,
+                        const at::Tensor& input, int64_t pieces, int64_t inner);
 
 ACT_EXT_API bool built_with_cuda();
 

@@ -61,14 +61,11 @@ void for_each_stretch(int64_t units, int64_t pieces, int64_t inner, F run) {
   });
 }
 
-int dtype_index(T tensor, const char* name) {
-  (void)name;
-  return static_cast<int>(check_inputs({&maxout_op()}, Pass::forward, {&tensor}));
-}
+Dtype check_dtype(T tensor) { return check_inputs({&maxout_op()}, Pass::forward, {&tensor}); }
 
 Two with_indices(T given, int64_t num_pieces, int64_t dim) {
   Pieces pieces{num_pieces, dim};
-  const int dtype = dtype_index(given, "maxout");
+  const Dtype dtype = check_dtype(given);
   const auto shape = units_shape("maxout", given, pieces);
   const Tensor input = given.contiguous();
   Tensor values = at::empty(shape, given.options());
@@ -76,11 +73,11 @@ Two with_indices(T given, int64_t num_pieces, int64_t dim) {
   const int64_t inner = inner_size(input, pieces.dim), size = input.element_size(), index_size = indices.element_size();
   if (values.numel() == 0) return {values, indices};
   if (!input.is_cpu()) {
-    run_maxout_on_cuda(MaxoutPass::largest, values, indices, input, num_pieces, inner);
+    run_maxout_on_cuda(MaxoutPass::largest, dtype, values, indices, input, num_pieces, inner);
     return {values, indices};
   }
   const auto& table = cpu::maxout_table(num_pieces);
-  const auto kernel = inner == 1 ? table.neighbours[dtype] : table.largest[dtype];
+  const auto kernel = (inner == 1 ? table.neighbours : table.largest)[static_cast<int>(dtype)];
   char* const to = static_cast<char*>(values.mutable_data_ptr());
   char* const which = static_cast<char*>(indices.mutable_data_ptr());
   const char* const from = static_cast<const char*>(input.const_data_ptr());
@@ -100,7 +97,7 @@ void check_indices(const char* name, T units, T indices, int64_t num_pieces) {
 // The gradients of all pieces from those of the units.
 Tensor scatter(T given, T indices, int64_t num_pieces, int64_t dim) {
   const char* const name = "maxout_backward";
-  const int dtype = dtype_index(given, name);
+  const Dtype dtype = check_dtype(given);
   TORCH_CHECK(given.dim() > 0, name, ": grad_output must have at least one dimension, got a 0-dim tensor");
   TORCH_CHECK_VALUE(num_pieces > 0, name, ": num_pieces must be positive, got ", num_pieces);
   check_indices(name, given, indices, num_pieces);
@@ -114,10 +111,10 @@ Tensor scatter(T given, T indices, int64_t num_pieces, int64_t dim) {
   const int64_t inner = inner_size(given, dim), size = given.element_size(), index_size = which.element_size();
   if (all.numel() == 0) return all;
   if (!given.is_cpu()) {
-    run_maxout_on_cuda(MaxoutPass::scatter, all, which, gradient, num_pieces, inner);
+    run_maxout_on_cuda(MaxoutPass::scatter, dtype, all, which, gradient, num_pieces, inner);
     return all;
   }
-  const auto kernel = cpu::maxout_table(num_pieces).scatter[dtype];
+  const auto kernel = cpu::maxout_table(num_pieces).scatter[static_cast<int>(dtype)];
   for_each_stretch(given.numel(), num_pieces, inner, [&](int64_t unit, int64_t offset, int64_t count) {
     kernel(static_cast<char*>(all.mutable_data_ptr()) + offset * size,
            static_cast<const char*>(which.const_data_ptr()) + unit * index_size,
@@ -130,7 +127,7 @@ Tensor scatter(T given, T indices, int64_t num_pieces, int64_t dim) {
 Tensor pick(T given, T indices, int64_t num_pieces, int64_t dim) {
   const char* const name = "maxout_pick";
   Pieces pieces{num_pieces, dim};
-  const int dtype = dtype_index(given, name);
+  const Dtype dtype = check_dtype(given);
   const auto shape = units_shape(name, given, pieces);
   check_indices(name, given, indices, num_pieces);
   TORCH_CHECK(indices.sizes().equals(shape), name, ": indices must have the shape of the units (",
@@ -140,10 +137,10 @@ Tensor pick(T given, T indices, int64_t num_pieces, int64_t dim) {
   const int64_t inner = inner_size(all, pieces.dim), size = all.element_size(), index_size = which.element_size();
   if (units.numel() == 0) return units;
   if (!all.is_cpu()) {
-    run_maxout_on_cuda(MaxoutPass::pick, units, which, all, num_pieces, inner);
+    run_maxout_on_cuda(MaxoutPass::pick, dtype, units, which, all, num_pieces, inner);
     return units;
   }
-  const auto kernel = cpu::maxout_table(num_pieces).pick[dtype];
+  const auto kernel = cpu::maxout_table(num_pieces).pick[static_cast<int>(dtype)];
   for_each_stretch(units.numel(), num_pieces, inner, [&](int64_t unit, int64_t offset, int64_t count) {
     kernel(static_cast<char*>(units.mutable_data_ptr()) + unit * size,
            static_cast<const char*>(which.const_data_ptr()) + unit * index_size,
