@@ -23,7 +23,7 @@ except ImportError:
 
 ROOT = Path(__file__).parent.resolve()
 FAMILIES = ["rectifiers", "exponential", "sigmoidal", "gated", "literature", "logarithmic", "gated_units", "learned"]
-FAMILIES += ["softmax", "maxout"]
+FAMILIES += ["softmax", "maxout", "rrelu"]
 CPU_FLAGS = {"DEFAULT": []}
 if platform.machine() == "x86_64":
     CPU_FLAGS["AVX2"] = ["-mavx2", "-mfma", "-mf16c"]

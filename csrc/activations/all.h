@@ -10,6 +10,7 @@
 #include "logarithmic.h"
 #include "maxout.h"
 #include "rectifiers.h"
+#include "rrelu.h"
 #include "sigmoidal.h"
 #include "softmax.h"
 
