@@ -261,15 +261,24 @@ def test_vmap(function, dim):
     assert torch.equal(mixed[:, 2:4], torch.ones(7, 2))
     nested = torch.vmap(torch.vmap(train, randomness="same"), randomness="different")(-torch.ones(2, 3, 4))
     assert nested.unique().numel() == 8
-    unbatched = torch.vmap(lambda y: y + train(x[0]), randomness="different")(torch.zeros(5, 7))
-    assert unbatched.unique().numel() == 35
-    unbatched = torch.vmap(lambda y: y + train(x[0]), randomness="same")(torch.zeros(5, 7))
-    assert unbatched.unique().numel() == 7
-    with pytest.raises(RuntimeError, match="randomness error mode"):
-        torch.vmap(lambda y: y + train(x[0]))(torch.zeros(5, 7))
     slopes = torch.vmap(torch.func.grad(lambda x: train(x).sum()), randomness="different")(x)
     assert slopes.unique().numel() == x.numel()
     assert torch.equal(torch.vmap(function)(x), F.rrelu(x))
+
+
+def test_vmap_where_the_input_is_not_batched():
+    x, zeros = -torch.ones(7), torch.zeros(5, 7)
+
+    def f(y):
+        return y + F.rrelu(x, training=True)
+
+    with pytest.raises(RuntimeError, match="randomness error mode"):
+        torch.vmap(f)(zeros)
+    assert torch.vmap(f, randomness="different")(zeros).unique().numel() == 35
+    same = torch.vmap(f, randomness="same")(zeros)
+    assert torch.equal(same, same[:1].expand_as(same))
+    with pytest.raises(RuntimeError, match="inplace arithmetic"):  # five results do not fit into one
+        torch.vmap(lambda y: y + F.rrelu(x, training=True, inplace=True), randomness="different")(zeros)
 
 
 @pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
@@ -319,11 +328,11 @@ def test_errors():
             ((float("nan"), 0.1), "rrelu: lower must be finite, got nan"),
             ((0.1, float("inf")), "rrelu: upper must be finite, got inf"),
         ]:
+            with pytest.raises(RuntimeError):
+                torch.nn.functional.rrelu(x, *bounds, training)
             for inplace in (False, True):
                 with pytest.raises(RuntimeError, match=text):
                     F.rrelu(x, *bounds, training, inplace)
-                with pytest.raises(RuntimeError):
-                    torch.nn.functional.rrelu(x, *bounds, training, inplace)
         with pytest.raises(NotImplementedError, match="must be a float32, float64, bfloat16 or float16 tensor"):
             F.rrelu(torch.ones(3, dtype=torch.long), training=training)
         with pytest.raises(TypeError, match="argument 'input' must be Tensor, not list"):

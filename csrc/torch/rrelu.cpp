@@ -145,7 +145,7 @@ TORCH_LIBRARY_FRAGMENT(act_ext, library) {
   library.impl("rrelu_with_noise", &with_noise); \
   library.impl("rrelu_noise", &noise_alone);
 TORCH_LIBRARY_IMPL(act_ext, CompositeImplicitAutograd,
-                   library){ACT_EXT_COMPOSE_RRELU} TORCH_LIBRARY_IMPL(act_ext, FuncTorchBatched, library){
+                   library){ACT_EXT_COMPOSE_RRELU} TORCH_LIBRARY_IMPL(act_ext, FuncTorchVmapMode, library){
     ACT_EXT_COMPOSE_RRELU} TORCH_LIBRARY_IMPL(act_ext, CPU, library){
     ACT_EXT_IMPLEMENT_RRELU} TORCH_LIBRARY_IMPL(act_ext, CUDA, library) {
   ACT_EXT_IMPLEMENT_RRELU
