@@ -30,14 +30,20 @@ ACT_FN Words times(Words a, uint32_t factor) { return (a & UINT32_MAX) * factor;
 // of counters is that of no instruction set, so that all give the same bits.
 inline constexpr int kCounters = 16;
 using RandomBits = std::array<uint64_t, 2 * kCounters>;
+// In memory as a whole: a vector of numbers written one by one has to wait for them.
+inline constexpr auto kNumbers = [] {
+  std::array<uint64_t, kCounters> numbers{};
+  for (int i = 0; i < kCounters; ++i) numbers[i] = i;
+  return numbers;
+}();
 
 ACT_FN RandomBits random_bits(const std::array<uint64_t, 2>& seed, uint64_t counter) {
   constexpr int kLanes = sizeof(Words) / sizeof(uint64_t);
-  RandomBits numbers, bits;
-  for (int i = 0; i < kCounters; ++i) numbers[i] = counter + i;
+  RandomBits bits;
   for (int i = 0; i < kCounters; i += kLanes) {
     Words x0, x2 = Words{} + seed[1];
-    std::memcpy(&x0, &numbers[i], sizeof(Words));
+    std::memcpy(&x0, &kNumbers[i], sizeof(Words));
+    x0 += Words{} + counter;
     Words x1 = x0 >> 32, x3 = x2 >> 32;
     uint32_t key0 = static_cast<uint32_t>(seed[0]), key1 = static_cast<uint32_t>(seed[0] >> 32);
     for (int round = 0; round < 10; ++round) {
