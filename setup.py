@@ -23,7 +23,7 @@ except ImportError:
 
 ROOT = Path(__file__).parent.resolve()
 FAMILIES = ["rectifiers", "exponential", "sigmoidal", "gated", "literature", "logarithmic", "periodic", "gated_units"]
-FAMILIES += ["learned", "softmax", "maxout"]
+FAMILIES += ["learned", "softmax", "maxout", "rrelu"]
 CPU_FLAGS = {"DEFAULT": []}
 if platform.machine() == "x86_64":
     CPU_FLAGS["AVX2"] = ["-mavx2", "-mfma", "-mf16c"]

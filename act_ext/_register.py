@@ -9,6 +9,8 @@ from types import ModuleType
 from typing import Any
 
 import torch
+from torch._C import _functorch as functorch
+from torch._functorch.pyfunctorch import retrieve_current_functorch_interpreter
 
 REBUILD = "pip install --no-build-isolation --force-reinstall --no-deps ."
 
@@ -383,7 +385,61 @@ def _register_maxout(spec: dict[str, Any]) -> None:
     torch.library.register_vmap("act_ext::maxout", _batched_maxout(_overload("maxout")))
 
 
+# Randomized leaky ReLU. Its op and its in-place op are composed of the two that draw.
+
+_LIBRARY = torch.library.Library("act_ext", "FRAGMENT")
+_VMAP_MODE = torch._C.DispatchKeySet(torch._C.DispatchKey.FuncTorchVmapMode)
+
+
+def _fake_rrelu_with_noise(input: torch.Tensor, lower: float, upper: float, generator: Any = None) -> Any:
+    return _fake_like_last(input), _like(input)
+
+
+def _batched_noise(info: Any, input: torch.Tensor, *how: Any) -> torch.Tensor:
+    """The noise of a batch, whose dimension is the first. how: the bounds and the generator."""
+    if info.randomness == "error":
+        raise RuntimeError(
+            "vmap: called random operation while in randomness error mode. Please either use the 'same' or "
+            "'different' randomness flags on vmap or perform the randomness operation out of vmap"
+        )
+    draw = torch.ops.act_ext.rrelu_noise
+    if info.randomness == "different":
+        return draw(input, *how)
+    slopes = draw(torch.zeros_like(input[0]), *how)  # at 0 every element has one
+    return torch.where(input <= 0, slopes, 1)
+
+
+def _batched_rrelu(with_values: bool) -> Any:
+    def rule(info: Any, in_dims: tuple[int | None, ...], input: torch.Tensor, *how: Any) -> Any:
+        input = _batch_first(info, input, in_dims[0])
+        noise = _batched_noise(info, input, *how)
+        return ((input * noise, noise), (0, 0)) if with_values else (noise, 0)
+
+    return rule
+
+
+def _for_each_member(op: Any) -> Any:
+    """A vmap that wants other numbers for each member of its batch, or none, wants that of an unbatched input too."""
+
+    def kernel(input: torch.Tensor, *how: Any) -> Any:
+        vmap = retrieve_current_functorch_interpreter()
+        with torch._C._ExcludeDispatchKeyGuard(_VMAP_MODE):
+            if vmap.randomness() != "same" and functorch.maybe_get_level(input) != vmap.level():
+                input = functorch._add_batch_dim(input.expand(vmap.batch_size(), *input.shape), 0, vmap.level())
+            return op(input, *how)
+
+    return kernel
+
+
+def _register_rrelu(spec: dict[str, Any]) -> None:
+    for op, fake in (("rrelu_with_noise", _fake_rrelu_with_noise), ("rrelu_noise", _fake_like_last)):
+        torch.library.register_fake(f"act_ext::{op}", fake)
+        torch.library.register_vmap(f"act_ext::{op}", _batched_rrelu(op == "rrelu_with_noise"))
+        _LIBRARY.impl(op, _for_each_member(_overload(op)), "FuncTorchVmapMode")
+
+
 _REGISTER = {
+    "rrelu": _register_rrelu,
     "maxout": _register_maxout,
     "learned": _register_learned,
     "pointwise": _register_pointwise,

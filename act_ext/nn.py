@@ -39,6 +39,13 @@ class LeakyReLU(torch.nn.LeakyReLU):
         return F.leaky_relu(input, self.negative_slope, self.inplace)
 
 
+class RReLU(torch.nn.RReLU):
+    """See :func:`act_ext.functional.rrelu`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.rrelu(input, self.lower, self.upper, self.training, self.inplace)
+
+
 class Threshold(torch.nn.Threshold):
     """See :func:`act_ext.functional.threshold`."""
 

@@ -36,6 +36,11 @@ def _softexponential(x: Tensor, alpha: float = 1.0) -> Tensor:
     return torch.log1p(-alpha * (x + alpha)) / -alpha
 
 
+def _rrelu(x: Tensor, training: bool) -> Tensor:
+    wide = x.float() if x.dtype == torch.float16 and x.is_cpu else x  # torch has no float16 here
+    return F.rrelu(wide, training=training).to(x.dtype)
+
+
 NATIVE: dict[str, Callable[..., Tensor]] = {
     "identity": torch.clone,
     "binary_step": lambda x: (x >= 0).to(x.dtype),
@@ -97,6 +102,7 @@ NATIVE: dict[str, Callable[..., Tensor]] = {
     "seglu": lambda gate, up: F.selu(gate) * up,
     "bilinear_glu": torch.mul,
     "swiglu_clamped": _swiglu_clamped,
+    "rrelu": _rrelu,
     "softmax": F.softmax,
     "softmin": F.softmin,
     "log_softmax": F.log_softmax,
@@ -109,8 +115,8 @@ TRANSCENDENTAL = [
     "mish",
 ]
 
-# Arguments that have no default.
-REQUIRED = {"threshold": {"threshold": 0.1, "value": 0.0}}
+# Arguments that have no default, or not the one to measure.
+REQUIRED = {"threshold": {"threshold": 0.1, "value": 0.0}, "rrelu": {"training": True}}
 
 # Measured where they are named.
 ON_REQUEST = ["learned_swish", "pelu", "acon_c", "xielu", "star_relu", "dyt", "snake", "snakebeta"]

@@ -8,7 +8,7 @@
 
 namespace act_ext {
 
-enum class Kind { pointwise, gated_unit, row_function, learned, maxout };
+enum class Kind { pointwise, gated_unit, row_function, learned, maxout, rrelu };
 
 // For a pointwise op; and for a function of several tensors: a gated unit of a (gate) and u (up), an activation of x
 // and its learned parameters:

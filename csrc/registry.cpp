@@ -56,6 +56,13 @@ std::span<const Op> all_ops() {
                     .num_params = 0,
                     .passes = {true, true},
                     .result_suffices = nullptr});
+    list.push_back({.index = static_cast<int>(list.size()),
+                    .spec = rrelu_spec,
+                    .kind = Kind::rrelu,
+                    .arity = 1,
+                    .num_params = 0,
+                    .passes = {true},
+                    .result_suffices = nullptr});
     return list;
   }();
   return ops;

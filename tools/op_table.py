@@ -50,6 +50,8 @@ def table() -> str:
         rows("row_function", ["op", "formula", "paper"]),
         "And of groups of channels:",
         rows("maxout", ["op", "formula", "paper"]),
+        "With random slopes:",
+        rows("rrelu", ["op", "parameters", "formula", "paper"]),
     ]
     return "\n\n".join(parts)
 

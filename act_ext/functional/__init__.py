@@ -45,6 +45,7 @@ from act_ext.functional.logarithmic import nlrelu, serf, softexponential
 from act_ext.functional.maximum import maxout
 from act_ext.functional.normalizing import log_softmax, softmax, softmin
 from act_ext.functional.periodic import sine
+from act_ext.functional.randomized import rrelu
 from act_ext.functional.rectifiers import (
     binary_step,
     hardshrink,
@@ -100,6 +101,7 @@ __all__ = [
     "relu",
     "relu6",
     "relu_squared",
+    "rrelu",
     "seglu",
     "selu",
     "serf",

@@ -11,6 +11,7 @@
 #include "maxout.h"
 #include "periodic.h"
 #include "rectifiers.h"
+#include "rrelu.h"
 #include "sigmoidal.h"
 #include "softmax.h"
 

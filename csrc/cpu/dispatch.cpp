@@ -16,6 +16,7 @@
   ACT_EXT_FAMILIES(ACT_EXT_DECLARE)                                                                   \
   extern const std::array<cpu::RowsTable, RowKernels::size> row_tables;                               \
   extern const std::array<cpu::MaxoutTable, 3> maxout_tables;                                         \
+  extern const cpu::RreluTable rrelu_table;                                                           \
   extern const std::array<cpu::ReducingTable, LearnedActivations::size> reducing_tables;              \
   extern const std::array<std::array<cpu::Kernel, kDtypes>, LearnedActivations::size> numbers_tables; \
   static std::vector<cpu::Table> tables() {                                                           \
@@ -43,6 +44,7 @@ struct Capability {
   const std::array<ReducingTable, LearnedActivations::size>& reducing_tables;
   const std::array<std::array<Kernel, kDtypes>, LearnedActivations::size>& numbers_tables;
   const std::array<MaxoutTable, 3>& maxout_tables;
+  const RreluTable& rrelu_table;
 };
 
 // Best first.
@@ -54,12 +56,12 @@ std::vector<Capability> capabilities() {
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   list.push_back({"avx512", avx512, AVX512::tables, AVX512::row_tables, AVX512::reducing_tables, AVX512::numbers_tables,
-                  AVX512::maxout_tables});
-  list.push_back(
-      {"avx2", avx2, AVX2::tables, AVX2::row_tables, AVX2::reducing_tables, AVX2::numbers_tables, AVX2::maxout_tables});
+                  AVX512::maxout_tables, AVX512::rrelu_table});
+  list.push_back({"avx2", avx2, AVX2::tables, AVX2::row_tables, AVX2::reducing_tables, AVX2::numbers_tables,
+                  AVX2::maxout_tables, AVX2::rrelu_table});
 #endif
   list.push_back({"default", true, DEFAULT::tables, DEFAULT::row_tables, DEFAULT::reducing_tables,
-                  DEFAULT::numbers_tables, DEFAULT::maxout_tables});
+                  DEFAULT::numbers_tables, DEFAULT::maxout_tables, DEFAULT::rrelu_table});
   return list;
 }
 
@@ -241,6 +243,8 @@ Kernel numbers_kernel(int index, Dtype dtype) { return chosen().numbers_tables[i
 const MaxoutTable& maxout_table(int64_t pieces) {
   return chosen().maxout_tables[pieces <= 256 ? 0 : pieces <= 32768 ? 1 : 2];
 }
+
+RreluKernel rrelu_kernel(Dtype dtype) { return chosen().rrelu_table[static_cast<int>(dtype)]; }
 
 void run_strided(Kernel kernel, Dtype dtype, int outputs, int inputs, char** data, const int64_t* strides,
                  int64_t size0, int64_t size1, const double* params) {

@@ -19,6 +19,8 @@ ReducingKernel reducing_kernel(int index, Pass pass, Dtype dtype);
 // Its indices are uint8 up to 256 pieces, int16 up to 32768, else int32.
 const MaxoutTable& maxout_table(int64_t pieces);
 
+RreluKernel rrelu_kernel(Dtype dtype);
+
 // index: in RowKernels.
 RowsKernel rows_kernel(int index, Pass pass, Dtype dtype);
 

@@ -41,4 +41,18 @@ struct MaxoutTable {
   std::array<IndexedKernel, kDtypes> scatter, pick;
 };
 
+// Where rrelu's slopes come from: uniform between the bounds, each a function of its element's number in the tensor and
+// of the seed, 128 random bits of which every call has its own.
+struct RandomSlopes {
+  double lower, upper;
+  std::array<uint64_t, 2> seed;
+};
+
+// `count` contiguous elements, of which the first has the number `first`, a multiple of kDrawnTogether. Where `values`
+// is null, only the noise is wanted.
+inline constexpr int64_t kDrawnTogether = 64;
+using RreluKernel = void (*)(char* values, char* noise, const char* input, int64_t first, int64_t count,
+                             const RandomSlopes& slopes);
+using RreluTable = std::array<RreluKernel, kDtypes>;
+
 }  // namespace act_ext::cpu

@@ -189,11 +189,9 @@ inline const char* last_error() {
   return error == cudaSuccess ? nullptr : cudaGetErrorString(error);
 }
 
-template <template <class> class Op, Pass pass, class S>
-const char* launch(const Operands& operands, const double* params, void* stream) {
-  using F = Step<Op, pass, Compute<S>>;
+template <class S, class F>
+const char* launch(const F& f, const Operands& operands, void* stream) {
   using Indices = std::make_index_sequence<F::inputs>;
-  const F f(params);
   const auto cuda_stream = static_cast<cudaStream_t>(stream);
   const int64_t n = operands.numel;
 
@@ -233,11 +231,16 @@ const char* launch(const Operands& operands, const double* params, void* stream)
   return last_error();
 }
 
+template <template <class> class Op, Pass pass, class S>
+const char* launch_op(const Operands& operands, const double* params, void* stream) {
+  return launch<S>(Step<Op, pass, Compute<S>>(params), operands, stream);
+}
+
 template <template <class> class Op, Pass pass>
 constexpr std::array<Launcher, kDtypes> by_dtype() {
   if constexpr (has_pass<Op>(pass)) {
-    return {launch<Op, pass, float>, launch<Op, pass, double>, launch<Op, pass, __nv_bfloat16>,
-            launch<Op, pass, __half>};
+    return {launch_op<Op, pass, float>, launch_op<Op, pass, double>, launch_op<Op, pass, __nv_bfloat16>,
+            launch_op<Op, pass, __half>};
   } else {
     return {};
   }

@@ -30,6 +30,9 @@ using Table = std::array<std::array<Launcher, kDtypes>, kPasses>;
 
 Launcher launcher(int op, Pass pass, Dtype dtype);
 
+// Of rrelu, whose noise is the last output and, as slopes for all elements, the last input.
+Launcher rrelu_launcher(Dtype dtype, bool with_values);
+
 // Operands as rows along one dimension.
 struct RowOperands {
   Operands firsts;  // the rows' first elements; numel: how many rows; never of the one dense layout

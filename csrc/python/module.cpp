@@ -200,7 +200,7 @@ py::dict describe(const Op& op) {
   spec["facts"] = describe(op.spec.facts);
   spec["saves"] = saves[static_cast<int>(op.spec.saves)];
   spec["backward_ops"] = passes;
-  const char* const kinds[] = {"pointwise", "gated_unit", "row_function", "learned", "maxout"};
+  const char* const kinds[] = {"pointwise", "gated_unit", "row_function", "learned", "maxout", "rrelu"};
   spec["kind"] = kinds[static_cast<int>(op.kind)];
   spec["arity"] = op.arity;
   spec["learned"] = op.learned;

@@ -13,6 +13,7 @@
 #include "maxout.h"
 #include "node.h"
 #include "row_functions.h"
+#include "rrelu.h"
 
 namespace act_ext {
 namespace {
@@ -199,6 +200,8 @@ void register_autograd(const Op& op) {
       return register_maxout_autograd(library);
     case Kind::row_function:
       return register_row_function_autograd(library, op);
+    case Kind::rrelu:
+      return register_rrelu_autograd(library);
   }
 }
 

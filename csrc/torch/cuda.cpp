@@ -4,6 +4,7 @@
 
 #include <ATen/TensorIterator.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/uniform.h>
 #include <ATen/ops/zero.h>
 #include <c10/core/DeviceGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
@@ -40,9 +41,7 @@ void take_data(Tensors outputs, Tensors inputs, cuda::Operands& operands) {
   for (const at::Tensor* input : inputs) operands.data[k++] = const_cast<void*>(input->const_data_ptr());
 }
 
-}  // namespace
-
-void run_cuda(const Call& call, Pass pass, Dtype dtype, Tensors outputs, Tensors inputs, bool same_layout) {
+void launch(const Call& call, Pass pass, cuda::Launcher launcher, Tensors outputs, Tensors inputs, bool same_layout) {
   const at::Tensor& out = **outputs.begin();
   const c10::DeviceGuard guard(out.device());
   cuda::Operands operands;
@@ -54,8 +53,13 @@ void run_cuda(const Call& call, Pass pass, Dtype dtype, Tensors outputs, Tensors
   } else {
     take_layout(call, pass, walk(outputs, inputs), operands);
   }
-  const cuda::Launcher launch = cuda::launcher(call.op->index, pass, dtype);
-  check(call, pass, launch(operands, call.params.data(), current_stream(out.device())));
+  check(call, pass, launcher(operands, call.params.data(), current_stream(out.device())));
+}
+
+}  // namespace
+
+void run_cuda(const Call& call, Pass pass, Dtype dtype, Tensors outputs, Tensors inputs, bool same_layout) {
+  launch(call, pass, cuda::launcher(call.op->index, pass, dtype), outputs, inputs, same_layout);
 }
 
 void run_rows_on_cuda(const Call& call, Pass pass, Dtype dtype, int64_t dim, Tensors outputs, Tensors inputs) {
@@ -131,6 +135,16 @@ void run_maxout_on_cuda(MaxoutPass pass, Dtype dtype, const at::Tensor& output, 
         cuda::run_maxout(pass, dtype, indices.element_size(), operands, current_stream(output.device())));
 }
 
+// By torch's own generator, whose state CUDA graphs know how to advance.
+void draw_on_cuda(const Call& call, Dtype dtype, const std::optional<at::Generator>& generator,
+                  const at::Tensor* values, const at::Tensor& noise, const at::Tensor& input) {
+  noise.uniform_(call.params[0], call.params[1], generator);
+  const bool same_layout = input.is_non_overlapping_and_dense();
+  const auto launcher = cuda::rrelu_launcher(dtype, /*with_values=*/values != nullptr);
+  if (values == nullptr) return launch(call, Pass::forward, launcher, {&noise}, {&input, &noise}, same_layout);
+  launch(call, Pass::forward, launcher, {values, &noise}, {&input, &noise}, same_layout);
+}
+
 bool built_with_cuda() { return true; }
 
 }  // namespace act_ext
@@ -165,6 +179,11 @@ std::vector<at::Tensor> reduce_on_cuda(const Call& call, Pass pass, Dtype, Tenso
 void run_maxout_on_cuda(MaxoutPass, Dtype, const at::Tensor& output, const at::Tensor&, const at::Tensor&, int64_t,
                         int64_t) {
   complain({find_op("maxout")}, Pass::forward, output);
+}
+
+void draw_on_cuda(const Call& call, Dtype, const std::optional<at::Generator>&, const at::Tensor*, const at::Tensor&,
+                  const at::Tensor& input) {
+  complain(call, Pass::forward, input);
 }
 
 bool built_with_cuda() { return false; }

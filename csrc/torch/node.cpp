@@ -12,6 +12,7 @@
 #include "learned.h"
 #include "maxout.h"
 #include "row_functions.h"
+#include "rrelu.h"
 
 namespace act_ext {
 
@@ -90,6 +91,8 @@ variable_list derivatives(const Differentiated& what, const variable_list& grads
       return maxout_derivatives(what, grads, saved);
     case Kind::row_function:
       return row_function_derivatives(what, grads, saved, needed);
+    case Kind::rrelu:
+      return rrelu_derivatives(grads, saved);
   }
   TORCH_INTERNAL_ASSERT(false);
 }

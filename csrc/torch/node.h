@@ -53,10 +53,10 @@ struct Differentiated {
   // Of a gated unit on one tensor, of a row function and of learned parameters.
   std::optional<Packing> packing = std::nullopt;
 
-  // The output that is saved in place of the inputs, or -1: the result, or maxout's indices.
+  // The output that is saved in place of the inputs, or -1: the result, maxout's indices or rrelu's noise.
   int saved_output() const {
     if (pass != Pass::forward) return -1;
-    if (call.op->kind == Kind::maxout) return 1;
+    if (call.op->kind == Kind::maxout || call.op->kind == Kind::rrelu) return 1;
     return from_result || call.op->spec.saves == Saves::result ? 0 : -1;
   }
 

@@ -49,8 +49,9 @@ auto recorded(c10::DispatchKeySet keys, const Differentiated& what, Push pushed_
   if (!node && !has_tangent) return out;
   const auto outputs = as_list(out);
   if (node) {
-    for (const at::Tensor& output : outputs) {
-      if (output.is_floating_point()) torch::autograd::set_history(output, node);
+    // All but what is saved beside the result, a constant.
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      if (i == 0 || static_cast<int>(i) != what.saved_output()) torch::autograd::set_history(outputs[i], node);
     }
   }
   if (has_tangent) {
