@@ -26,9 +26,20 @@ def _facts(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "smoothness", _smoothness(facts["smoothness"])
 
 
+def _derivatives(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    parts = spec["derivative"].split("; ")
+    names = {"gated_unit": ["gate", "up"], "learned": ["x", *spec["learned"].split(", ")]}.get(spec["kind"])
+    if names is None:
+        yield "derivative", spec["derivative"]
+    else:
+        yield from ((f"by {name}", part) for name, part in zip(names, parts, strict=True))
+
+
 def _lines(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for part in ("formula", "derivative", "learned", "params", "paper"):
-        if spec.get(part):
+        if part == "derivative" and spec.get(part):
+            yield from _derivatives(spec)
+        elif spec.get(part):
             yield {"params": "parameters"}.get(part, part), spec[part]
     facts = spec.get("facts")
     if facts:
@@ -40,9 +51,11 @@ def _lines(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def describe(name: str) -> None:
     """Prints what is known of an activation: formula, derivative, parameters, range, minimum and more.
 
-    Formula and derivative are torch's Python over x and the parameters. A function is zero-centred where it is 0 at 0
-    and has values of both signs; it saturates below, above or both where it has a finite limit at minus infinity,
-    infinity or both; it is Cn where its first n derivatives are continuous, and the next is not.
+    Formula and derivative are torch's Python over x and the parameters; of several tensors there is a derivative by
+    each, and that of a function of rows is the gradient of x, with g the gradient of the result y. A function is
+    zero-centred where it is 0 at 0 and has values of both signs; it saturates below, above or both where it has a
+    finite limit at minus infinity, infinity or both; it is Cn where its first n derivatives are continuous, and the
+    next is not.
 
     Args:
         name: one of :func:`list_activations`.

@@ -41,13 +41,20 @@ struct Facts {
   const char* at = "";      // the parameters that this holds for, where those are not the defaults
 };
 
+constexpr Facts at(const char* parameters, Facts facts) {
+  facts.at = parameters;
+  return facts;
+}
+
 struct Spec {
   const char* name;
   const char* params;   // in schema syntax, after the tensor: "float alpha=1.0"
   const char* formula;  // plain torch Python over x and the parameters: the tests' reference, printed in the docs
-  const char* derivative = "";  // of the formula, in the same terms; "" for a gated unit, which has two
-  const char* paper;            // where it was introduced, "" where it is folklore
-  // None for a gated unit: of two variables, it has neither a range worth telling nor a side to saturate on.
+  // Of the formula, in the same terms; by several tensors in turn, separated by "; ". Of a function of rows the
+  // gradient of x, with g the gradient of the result y. "" where the op chooses or draws.
+  const char* derivative = "";
+  const char* paper;  // where it was introduced, "" where it is folklore
+  // None for a function of several variables: it has neither a range worth telling nor a side to saturate on.
   std::optional<Facts> facts = std::nullopt;
   Saves saves = Saves::input;
   // True where the slope is exactly 0 on an interval: there the gradient is 0, be grad_output inf or NaN, as in torch.

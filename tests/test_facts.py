@@ -7,12 +7,37 @@ import torch
 
 import act_ext
 from act_ext._register import SPECS
-from tests.table import CASES, SPEC, Case
+from tests.table import CASES, Case
+from tests.test_gated_units import evaluate as evaluate_unit
+from tests.test_learned import evaluate as evaluate_learned
+
+SPEC = {spec["name"]: spec for spec in SPECS}
+
+
+class Fixed:
+    """An activation whose learned parameters are numbers."""
+
+    def __init__(self, name, kwargs):
+        self.spec = SPEC[name]
+        learned = self.spec["learned"].split(", ")
+        self.name, self.parameters = name, [tensor(kwargs[p]) for p in learned]
+        self.constants = {p: value for p, value in kwargs.items() if p not in learned}
+
+    def function(self, x):
+        return getattr(act_ext.functional, self.name)(x, *self.parameters, **self.constants)
+
+    def formula(self, x):
+        return evaluate_learned(self.spec["formula"], self.name, x, self.parameters, 1, **self.constants)
+
+    def derivative(self, x):
+        by_x = self.spec["derivative"].split("; ")[0]
+        return evaluate_learned(by_x, self.name, x, self.parameters, 1, **self.constants)
 
 
 def case_of(name):
     """The op with the parameters that its facts hold for."""
-    return Case(name, eval(f"dict({SPEC[name]['facts']['at']})", {"inf": math.inf}))
+    kwargs = eval(f"dict({SPEC[name]['facts']['at']})", {"inf": math.inf})
+    return Fixed(name, kwargs) if SPEC[name]["kind"] == "learned" else Case(name, kwargs)
 
 
 def tensor(*values):
@@ -136,7 +161,7 @@ CHECKS = [check_range, check_monotonic, check_zero_centred, check_saturates, che
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("name", SPEC)
+@pytest.mark.parametrize("name", [name for name, spec in SPEC.items() if spec["facts"]])
 def test_facts(name, check):
     check(case_of(name), SPEC[name]["facts"])
 
@@ -187,10 +212,22 @@ def test_derivative(case):
     torch.testing.assert_close(result[smooth], case.reference(x)[1][smooth], rtol=1e-11, atol=1e-14)
 
 
-def test_only_functions_of_one_variable_have_facts():
+def test_what_has_facts_and_derivatives():
     for spec in SPECS:
-        assert (spec["facts"] is not None) == (spec["kind"] == "pointwise")
-        assert bool(spec["derivative"]) == (spec["kind"] == "pointwise")
+        assert (spec["facts"] is not None) == (spec["kind"] in ("pointwise", "learned"))
+        assert bool(spec["derivative"]) == (spec["kind"] not in ("maxout", "rrelu"))
+
+
+@pytest.mark.parametrize("name", [name for name, spec in SPEC.items() if spec["kind"] == "gated_unit"])
+def test_derivatives_of_a_gated_unit(name):
+    """The formula's, and what backward gives."""
+    torch.manual_seed(0)
+    gate, up, g = (torch.randn(3, 1000, dtype=torch.float64) * 4).unbind()
+    leaves = gate.clone().requires_grad_(), up.clone().requires_grad_()
+    stated = [evaluate_unit(text, name, {}, gate, up) * g for text in SPEC[name]["derivative"].split("; ")]
+    for result in (evaluate_unit(SPEC[name]["formula"], name, {}, *leaves), getattr(act_ext.functional, name)(*leaves)):
+        for gradient, expected in zip(torch.autograd.grad(result, leaves, g), stated, strict=True):
+            torch.testing.assert_close(gradient, expected, rtol=1e-11, atol=1e-13)
 
 
 @pytest.mark.parametrize("name", act_ext.list_activations())
@@ -199,8 +236,10 @@ def test_describe(name, capsys):
     text = capsys.readouterr().out
     spec = next(spec for spec in SPECS if spec["name"] == name)
     assert text.startswith(f"{name}\n")
-    for part in ("formula", "derivative", "learned", "params", "paper"):
+    for part in ("formula", "learned", "params", "paper"):
         assert spec[part] in text
+    for derivative in spec["derivative"].split("; "):
+        assert derivative in text
     if spec["facts"]:
         assert f"{spec['facts']['infimum']:.7g} to {spec['facts']['supremum']:.7g}" in text
         assert spec["facts"]["at"] in text

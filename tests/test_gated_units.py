@@ -29,8 +29,8 @@ each_packing = pytest.mark.parametrize("packing", PACKINGS, ids=lambda p: ",".jo
 each_name = pytest.mark.parametrize("name", SPEC)
 
 
-def formula(name, kwargs, gate, up, dtype=torch.float64):
-    """The spec's formula in float64, with parameters as the kernels for `dtype` take them."""
+def evaluate(expression, name, kwargs, gate, up, dtype=torch.float64):
+    """With parameters as the kernels for `dtype` take them."""
     compute = torch.float64 if dtype == torch.float64 else torch.float32
     defaults = {p.split("=")[0].split()[-1]: float(p.split("=")[1]) for p in SPEC[name]["params"].split(", ") if p}
     scope = {n: getattr(torch, n) for n in dir(torch) if not n.startswith("_")}
@@ -40,7 +40,11 @@ def formula(name, kwargs, gate, up, dtype=torch.float64):
     def where(condition, a, b):
         return torch.where(condition, torch.as_tensor(a, dtype=gate.dtype), torch.as_tensor(b, dtype=gate.dtype))
 
-    return eval(SPEC[name]["formula"], {"__builtins__": {"__import__": __import__}, **scope, "where": where})
+    return eval(expression, {"__builtins__": {"__import__": __import__}, **scope, "where": where})
+
+
+def formula(name, kwargs, gate, up, dtype=torch.float64):
+    return evaluate(SPEC[name]["formula"], name, kwargs, gate, up, dtype)
 
 
 def pack(gate, up, dim=-1, gate_first=True, interleaved=False):

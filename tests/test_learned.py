@@ -12,7 +12,7 @@ from torch.func import functional_call, grad, jacfwd, jacrev, vmap
 
 import act_ext
 from act_ext._register import SPECS
-from act_ext.functional.learned import DERIVATIVES
+from act_ext.functional._common import derivatives_of
 from tests.table import each_dtype, error_in_ulp
 
 F = act_ext.functional
@@ -108,7 +108,7 @@ def formula(name, x, parameters, dim, **constants):
 
 def derivatives(name, x, parameters, dim, **constants):
     """By x and by each parameter, not summed."""
-    return [evaluate(text, name, x, parameters, dim, **constants) for text in DERIVATIVES[name]]
+    return [evaluate(text, name, x, parameters, dim, **constants) for text in derivatives_of(SPEC[name])]
 
 
 def summed(terms, parameter, dim):
@@ -166,7 +166,9 @@ def check_elementwise(name, result, exact, x, parameters, dim, which, factor=1.0
 
 def check_gradients(name, results, g, x, parameters, dim):
     """The parameters' gradients, relative to the magnitudes of what was summed, and rounded once."""
-    for argument, result, parameter, text in zip(names(name), results, parameters, DERIVATIVES[name][1:], strict=True):
+    for argument, result, parameter, text in zip(
+        names(name), results, parameters, derivatives_of(SPEC[name])[1:], strict=True
+    ):
         terms = evaluate(text, name, x, parameters, dim) * g
         magnitude = terms.abs() + evaluate(
             PARAMETER_TERMS.get(name, {}).get(argument, "0"), name, x, parameters, dim
@@ -201,7 +203,7 @@ def test_values_and_gradients(name, dtype, layout, per_channel, device):
 
     x, g, y = x.detach().cpu(), g.cpu().double(), y.detach().cpu()
     parameters = [p.detach().cpu() for p in leaves]
-    slope = evaluate(DERIVATIVES[name][0], name, x, parameters, dim)
+    slope = evaluate(derivatives_of(SPEC[name])[0], name, x, parameters, dim)
     check_elementwise(name, y, formula(name, x, parameters, dim), x, parameters, dim, 0)
     check_elementwise(name, grads[0], slope * g, x, parameters, dim, 1, g)
     check_gradients(name, grads[1:], g, x, parameters, dim)
@@ -234,7 +236,9 @@ def test_accuracy_over_the_whole_range(name):
         assert not y.isnan().any()
         assert not slope.isnan().any()
         check_elementwise(name, y, formula(name, x, parameters, 1), x, parameters, 1, 0)
-        check_elementwise(name, slope, evaluate(DERIVATIVES[name][0], name, x, parameters, 1), x, parameters, 1, 1)
+        check_elementwise(
+            name, slope, evaluate(derivatives_of(SPEC[name])[0], name, x, parameters, 1), x, parameters, 1, 1
+        )
 
 
 @pytest.mark.slow
@@ -249,7 +253,7 @@ def test_parameter_gradients_of_many_elements(name, channels):
     for k, parameter in enumerate(parameters):
         exact, magnitude, aligned = torch.zeros(channels), torch.zeros(channels), torch.empty_like(x)
         for sample, g, same in zip(x, signs, aligned, strict=True):
-            terms = evaluate(DERIVATIVES[name][k + 1], name, sample, parameters, 0)
+            terms = evaluate(derivatives_of(SPEC[name])[k + 1], name, sample, parameters, 0)
             exact = exact + summed(terms * g.double(), parameter, 0)
             magnitude = magnitude + summed(terms.abs() * g.abs().double(), parameter, 0)
             same.copy_(g.abs() * torch.where(terms < 0, -1, 1))
@@ -658,8 +662,15 @@ def test_signature_and_documentation(name):
         else:
             assert parameter.default is inspect.Parameter.empty
         assert f"\n        {argument}: " in function.__doc__
-    assert len(DERIVATIVES[name]) == 1 + len(names(name))
-    for part in (SPEC[name]["formula"], *DERIVATIVES[name], SPEC[name]["paper"], "Shape:", "Raises:", "Example:"):
+    assert len(derivatives_of(SPEC[name])) == 1 + len(names(name))
+    for part in (
+        SPEC[name]["formula"],
+        *derivatives_of(SPEC[name]),
+        SPEC[name]["paper"],
+        "Shape:",
+        "Raises:",
+        "Example:",
+    ):
         assert part in function.__doc__
     assert "..." not in function.__doc__
 

@@ -290,6 +290,16 @@ def test_formula(name):
         torch.testing.assert_close(getattr(F, name)(x, dim), result)
 
 
+@each_name
+def test_derivative(name):
+    x, g = torch.randn(2, 5, 7, dtype=torch.float64)
+    for dim in (0, 1):
+        y = getattr(F, name)(x.requires_grad_(), dim)
+        (gradient,) = torch.autograd.grad(y, x, g)
+        stated = eval(SPEC[name]["derivative"], {"g": g, "y": y.detach(), "dim": dim, "exp": torch.exp})
+        torch.testing.assert_close(gradient, stated)
+
+
 @pytest.mark.parametrize("rank", range(5))
 @each_name
 def test_implicit_dimension(name, rank):

@@ -5,6 +5,7 @@ place or in a graph, whose nodes are ``torch.ops``.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -47,6 +48,11 @@ def documented(raises: str = "") -> Callable[[Callable[..., Tensor]], Callable[.
         return function
 
     return complete
+
+
+def derivatives_of(spec: dict[str, Any]) -> list[str]:
+    """By each of the op's tensors."""
+    return spec["derivative"].split("; ")
 
 
 def require_tensor(name: str, argument: str, given: object) -> None:

@@ -6,11 +6,15 @@ from torch import Tensor
 from torch.compiler import is_dynamo_compiling
 
 from act_ext._register import entry
-from act_ext.functional._common import ops, require_tensor, specs
+from act_ext.functional._common import derivatives_of, ops, require_tensor, specs
 
 _UNIT_NOTES = """
     Formula, in torch's terms:
         {formula}
+
+    Derivatives:
+        by gate: {by_gate}
+        by up: {by_up}
 
     Shape:
         gate and up: any, the same. Packed in one tensor: the size of dimension ``dim`` is even, the result's is half.
@@ -36,7 +40,9 @@ def documented_unit(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
         gate_first: whether the gate is the first of the two.
         interleaved: whether the halves alternate, element by element, and do not follow each other."""
     text = text.replace("\n        ...", arguments)
-    function.__doc__ = text + _UNIT_NOTES.format(formula=spec["formula"], paper=spec["paper"]) + example + code
+    by_gate, by_up = derivatives_of(spec)
+    notes = _UNIT_NOTES.format(formula=spec["formula"], by_gate=by_gate, by_up=by_up, paper=spec["paper"])
+    function.__doc__ = text + notes + example + code
     return function
 
 

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.compiler import is_dynamo_compiling
 
 from act_ext._register import entry
-from act_ext.functional._common import ops, specs
+from act_ext.functional._common import derivatives_of, ops, specs
 
 _LEARNED_NOTES = """
     Formula, in torch's terms with x for input:
@@ -33,30 +33,24 @@ _INDEX_ERROR = """
 _ARGUMENTS = {
     name: ("input", *spec["learned"].split(", ")) for name, spec in specs.items() if spec["kind"] == "learned"
 }
-DERIVATIVES: dict[str, tuple[str, ...]] = {}
 
 
-def documented_learned(*derivatives: str) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
-    """As ``documented``, for an activation with learned parameters. derivatives: by input and by each of them."""
-
-    def complete(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        name = function.__name__
-        spec = specs[name]
-        DERIVATIVES[name] = derivatives
-        lines = [f"by {argument}: {text}" for argument, text in zip(_ARGUMENTS[name], derivatives, strict=True)]
-        notes = _LEARNED_NOTES.format(
-            formula=spec["formula"],
-            derivatives="\n        ".join(lines),
-            parameters=spec["learned"],
-            index_error=_INDEX_ERROR if "dim" in function.__annotations__ else "",
-            paper=spec["paper"],
-        )
-        text, example, code = (function.__doc__ or "").partition("\n    Example:\n")
-        dim = "dim: the dimension of the channels, of which each may have parameters of its own."
-        function.__doc__ = text.replace("dim: ...", dim) + notes + example + code
-        return function
-
-    return complete
+def documented_learned(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """As ``documented``, for an activation with learned parameters."""
+    name = function.__name__
+    spec = specs[name]
+    lines = [f"by {argument}: {text}" for argument, text in zip(_ARGUMENTS[name], derivatives_of(spec), strict=True)]
+    notes = _LEARNED_NOTES.format(
+        formula=spec["formula"],
+        derivatives="\n        ".join(lines),
+        parameters=spec["learned"],
+        index_error=_INDEX_ERROR if "dim" in function.__annotations__ else "",
+        paper=spec["paper"],
+    )
+    text, example, code = (function.__doc__ or "").partition("\n    Example:\n")
+    dim = "dim: the dimension of the channels, of which each may have parameters of its own."
+    function.__doc__ = text.replace("dim: ...", dim) + notes + example + code
+    return function
 
 
 _entries = {name: entry(name) for name in _ARGUMENTS}
@@ -66,7 +60,7 @@ def _learned(name: str, *arguments: Tensor | float) -> Tensor:
     return getattr(ops, name)(*arguments) if is_dynamo_compiling() else _entries[name](*arguments)
 
 
-@documented_learned("where(x > 0, 1, weight)", "where(x > 0, 0, x)")
+@documented_learned
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """Parametric ReLU: leaky ReLU with a learned slope below 0. The channels are in dimension 1, as in torch.
 
@@ -83,10 +77,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     return _learned("prelu", input, weight, 1)
 
 
-@documented_learned(
-    "sigmoid(z := beta * x) * (1 + z * sigmoid(-z))",
-    "x * x * sigmoid(z := beta * x) * sigmoid(-z)",
-)
+@documented_learned
 def learned_swish(input: Tensor, beta: Tensor, dim: int = 1) -> Tensor:
     """Swish whose beta is learned.
 
@@ -103,11 +94,7 @@ def learned_swish(input: Tensor, beta: Tensor, dim: int = 1) -> Tensor:
     return _learned("learned_swish", input, beta, dim)
 
 
-@documented_learned(
-    "a / b * exp(clamp(x, max=0) / b)",
-    "where(x > 0, x / b, expm1(clamp(x, max=0) / b))",
-    "-a * x / b**2 * exp(clamp(x, max=0) / b)",
-)
+@documented_learned
 def pelu(input: Tensor, a: Tensor, b: Tensor, dim: int = 1) -> Tensor:
     """Parametric ELU: its scale and how fast it saturates are learned, with a slope that is continuous at 0.
 
@@ -125,12 +112,7 @@ def pelu(input: Tensor, a: Tensor, b: Tensor, dim: int = 1) -> Tensor:
     return _learned("pelu", input, a, b, dim)
 
 
-@documented_learned(
-    "(p1 - p2) * sigmoid(z := beta * (p1 - p2) * x) * (1 + z * sigmoid(-z)) + p2",
-    "x * sigmoid(z := beta * (p1 - p2) * x) * (1 + z * sigmoid(-z))",
-    "x * sigmoid(-(z := beta * (p1 - p2) * x)) * (1 - z * sigmoid(z))",
-    "((p1 - p2) * x)**2 * sigmoid(z := beta * (p1 - p2) * x) * sigmoid(-z)",
-)
+@documented_learned
 def acon_c(input: Tensor, p1: Tensor, p2: Tensor, beta: Tensor, dim: int = 1) -> Tensor:
     """ACON-C, the smooth maximum of two lines through 0: swish where p1 is 1 and p2 is 0.
 
@@ -150,11 +132,7 @@ def acon_c(input: Tensor, p1: Tensor, p2: Tensor, beta: Tensor, dim: int = 1) ->
     return _learned("acon_c", input, p1, p2, beta, dim)
 
 
-@documented_learned(
-    "where(x > 0, 2 * alpha_p * x, alpha_n * (where(x < eps, exp(clamp(x, max=0)), 0) - 1)) + beta",
-    "where(x > 0, x * x, 0)",
-    "where(x > 0, 0, expm1(clamp(x, max=eps)) - x)",
-)
+@documented_learned
 def xielu(
     input: Tensor, alpha_p: Tensor, alpha_n: Tensor, beta: float = 0.5, eps: float = -1e-6, dim: int = 1
 ) -> Tensor:
@@ -176,7 +154,7 @@ def xielu(
     return _learned("xielu", input, alpha_p, alpha_n, dim, beta, eps)
 
 
-@documented_learned("2 * scale * clamp(x, min=0)", "clamp(x, min=0)**2", "ones_like(x)")
+@documented_learned
 def star_relu(input: Tensor, scale: Tensor, bias: Tensor, dim: int = 1) -> Tensor:
     """StarReLU: the square of ReLU, scaled and shifted.
 
@@ -194,9 +172,7 @@ def star_relu(input: Tensor, scale: Tensor, bias: Tensor, dim: int = 1) -> Tenso
     return _learned("star_relu", input, scale, bias, dim)
 
 
-@documented_learned(
-    "weight * alpha / cosh(alpha * x)**2", "weight * x / cosh(alpha * x)**2", "tanh(alpha * x)", "ones_like(x)"
-)
+@documented_learned
 def dyt(input: Tensor, alpha: Tensor, weight: Tensor, bias: Tensor, dim: int = -1) -> Tensor:
     """Dynamic tanh, in the place of a layer's normalization: the channels are the last dimension unless told otherwise.
 
@@ -216,10 +192,7 @@ def dyt(input: Tensor, alpha: Tensor, weight: Tensor, bias: Tensor, dim: int = -
     return _learned("dyt", input, alpha, weight, bias, dim)
 
 
-@documented_learned(
-    "1 + sin(2 * alpha * x)",
-    "where(alpha == 0, x**2, (x * alpha * sin(2 * alpha * x) - sin(alpha * x)**2) / alpha**2)",
-)
+@documented_learned
 def snake(input: Tensor, alpha: Tensor, dim: int = 1) -> Tensor:
     """Snake: the identity and a ripple, for what is periodic and grows. It never falls.
 
@@ -239,11 +212,7 @@ def snake(input: Tensor, alpha: Tensor, dim: int = 1) -> Tensor:
     return _learned("snake", input, alpha, dim)
 
 
-@documented_learned(
-    "1 + alpha / beta * sin(2 * alpha * x)",
-    "x / beta * sin(2 * alpha * x)",
-    "-(sin(alpha * x) / beta)**2",
-)
+@documented_learned
 def snakebeta(input: Tensor, alpha: Tensor, beta: Tensor, dim: int = 1) -> Tensor:
     """Snake whose ripple has a height of its own, as in BigVGAN, but for the 1e-9 that its code adds to beta.
 

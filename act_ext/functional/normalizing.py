@@ -36,17 +36,13 @@ _NOTES = """
 """
 
 
-def _documented(derivative: str) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
+def _documented(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """As ``documented``, for a function of rows, whose derivative takes the whole row's gradient."""
-
-    def complete(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        spec = specs[function.__name__]
-        text, example, code = (function.__doc__ or "").partition("\n    Example:\n")
-        notes = _NOTES.format(formula=spec["formula"], derivative=derivative, paper=spec["paper"])
-        function.__doc__ = text.replace("\n        ...", _ARGUMENTS) + notes + example + code
-        return function
-
-    return complete
+    spec = specs[function.__name__]
+    text, example, code = (function.__doc__ or "").partition("\n    Example:\n")
+    notes = _NOTES.format(formula=spec["formula"], derivative=spec["derivative"], paper=spec["paper"])
+    function.__doc__ = text.replace("\n        ...", _ARGUMENTS) + notes + example + code
+    return function
 
 
 _row_functions = {name: entry(name) for name, spec in specs.items() if spec["kind"] == "row_function"}
@@ -69,7 +65,7 @@ def _row_function(name: str, input: Tensor, dim: int | None, stacklevel: int, dt
     return getattr(ops, name)(input, dim) if is_dynamo_compiling() else _row_functions[name](input, dim)
 
 
-@_documented("y * (g - (g * y).sum(dim, True))")
+@_documented
 def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: torch.dtype | None = None) -> Tensor:
     """The exponentials of each row's elements over their sum: positive numbers that add up to 1.
 
@@ -84,7 +80,7 @@ def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: 
     return _row_function("softmax", input, dim, _stacklevel, dtype)
 
 
-@_documented("-y * (g - (g * y).sum(dim, True))")
+@_documented
 def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: torch.dtype | None = None) -> Tensor:
     """The softmax of the negative input: the smallest element of a row gets the largest share.
 
@@ -99,7 +95,7 @@ def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: 
     return _row_function("softmin", input, dim, _stacklevel, dtype)
 
 
-@_documented("g - exp(y) * g.sum(dim, True)")
+@_documented
 def log_softmax(
     input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: torch.dtype | None = None
 ) -> Tensor:

@@ -34,8 +34,14 @@ struct GatedBy {
 
 template <class V>
 struct Siglu : GatedBy<Sigmoid, V> {
-  static constexpr Spec spec{
-      .name = "siglu", .params = "", .formula = "sigmoid(gate) * up", .paper = "arXiv:1612.08083", .heavy = true};
+  static constexpr Spec spec{.name = "siglu",
+                             .params = "",
+                             .formula = "sigmoid(gate) * up",
+                             .derivative =
+                                 "sigmoid(gate) * sigmoid(-gate) * up; "
+                                 "sigmoid(gate)",
+                             .paper = "arXiv:1612.08083",
+                             .heavy = true};
   // That of Sigmoid takes the result, which has lost what lies beyond 1.
   ACT_FN V gate_slope(V a) const { return sigmoid_slope(a); }
   ACT_FN ValueAndSlope<V> gate_and_slope(V a) const {
@@ -49,17 +55,24 @@ struct Swiglu : GatedBy<Silu, V> {
   static constexpr Spec spec{.name = "swiglu",
                              .params = "",
                              .formula = "gate * sigmoid(gate) * up",
+                             .derivative =
+                                 "sigmoid(gate) * (1 + gate * sigmoid(-gate)) * up; "
+                                 "gate * sigmoid(gate)",
                              .paper = "arXiv:2002.05202",
                              .heavy = true};
 };
 
 template <class V>
 struct Geglu : GatedBy<Gelu, V> {
-  static constexpr Spec spec{.name = "geglu",
-                             .params = "",
-                             .formula = "0.5 * gate * erfc(-gate * sqrt(0.5)) * up",
-                             .paper = "arXiv:2002.05202",
-                             .heavy = true};
+  static constexpr Spec spec{
+      .name = "geglu",
+      .params = "",
+      .formula = "0.5 * gate * erfc(-gate * sqrt(0.5)) * up",
+      .derivative =
+          "(0.5 * erfc(-gate * sqrt(0.5)) + gate * exp(-0.5 * gate * gate) / sqrt(2 * pi)) * up; "
+          "0.5 * gate * erfc(-gate * sqrt(0.5))",
+      .paper = "arXiv:2002.05202",
+      .heavy = true};
 };
 
 template <class V>
@@ -67,6 +80,10 @@ struct GegluTanh : GatedBy<GeluTanh, V> {
   static constexpr Spec spec{.name = "geglu_tanh",
                              .params = "",
                              .formula = "gate * sigmoid(sqrt(8 / pi) * (gate + 0.044715 * gate**3)) * up",
+                             .derivative =
+                                 "sigmoid(z := sqrt(8 / pi) * (gate + 0.044715 * gate**3)) * (1 + sqrt(8 / pi) * (gate "
+                                 "+ 0.134145 * gate**3) * sigmoid(-z)) * up; "
+                                 "gate * sigmoid(sqrt(8 / pi) * (gate + 0.044715 * gate**3))",
                              .paper = "arXiv:2002.05202",
                              .heavy = true};
 };
@@ -76,14 +93,23 @@ struct QuickGeglu : GatedBy<QuickGelu, V> {
   static constexpr Spec spec{.name = "quick_geglu",
                              .params = "",
                              .formula = "gate * sigmoid(1.702 * gate) * up",
+                             .derivative =
+                                 "sigmoid(1.702 * gate) * (1 + 1.702 * gate * sigmoid(-1.702 * gate)) * up; "
+                                 "gate * sigmoid(1.702 * gate)",
                              .paper = "arXiv:2002.05202",
                              .heavy = true};
 };
 
 template <class V>
 struct Reglu : GatedBy<Relu, V> {
-  static constexpr Spec spec{
-      .name = "reglu", .params = "", .formula = "clamp(gate, min=0) * up", .paper = "arXiv:2002.05202", .gates = true};
+  static constexpr Spec spec{.name = "reglu",
+                             .params = "",
+                             .formula = "clamp(gate, min=0) * up",
+                             .derivative =
+                                 "where(gate > 0, 1, 0) * up; "
+                                 "clamp(gate, min=0)",
+                             .paper = "arXiv:2002.05202",
+                             .gates = true};
 };
 
 template <class V>
@@ -93,25 +119,41 @@ struct Seglu : GatedBy<Selu, V> {
                              .formula =
                                  "1.0507009873554804934193349852946 * where(gate > 0, gate, "
                                  "1.6732632423543772848170429916717 * expm1(clamp(gate, max=0))) * up",
+                             .derivative =
+                                 "1.0507009873554804934193349852946 * where(gate > 0, 1, "
+                                 "1.6732632423543772848170429916717 * exp(clamp(gate, max=0))) * up; "
+                                 "1.0507009873554804934193349852946 * where(gate > 0, gate, "
+                                 "1.6732632423543772848170429916717 * expm1(clamp(gate, max=0)))",
                              .paper = "arXiv:2002.05202",
                              .heavy = true};
 };
 
 template <class V>
 struct BilinearGlu : GatedBy<Identity, V> {
-  static constexpr Spec spec{.name = "bilinear_glu", .params = "", .formula = "gate * up", .paper = "arXiv:2002.05202"};
+  static constexpr Spec spec{.name = "bilinear_glu",
+                             .params = "",
+                             .formula = "gate * up",
+                             .derivative =
+                                 "up; "
+                                 "gate",
+                             .paper = "arXiv:2002.05202"};
 };
 
 template <class V>
 struct SwigluClamped {
-  static constexpr Spec spec{.name = "swiglu_clamped",
-                             .params = "float alpha=1.702, float limit=7.0",
-                             .formula =
-                                 "clamp(gate, max=limit) * sigmoid(alpha * clamp(gate, max=limit))"
-                                 " * (clamp(up, -limit, limit) + 1)",
-                             .paper = "arXiv:2508.10925",
-                             .gates = true,
-                             .heavy = true};
+  static constexpr Spec spec{
+      .name = "swiglu_clamped",
+      .params = "float alpha=1.702, float limit=7.0",
+      .formula =
+          "clamp(gate, max=limit) * sigmoid(alpha * clamp(gate, max=limit))"
+          " * (clamp(up, -limit, limit) + 1)",
+      .derivative =
+          "where(gate > limit, 0, sigmoid(alpha * gate) * (1 + alpha * gate * sigmoid(-alpha * gate))) * (clamp(up, "
+          "-limit, limit) + 1); "
+          "clamp(gate, max=limit) * sigmoid(alpha * clamp(gate, max=limit)) * where(abs(up) > limit, 0, 1)",
+      .paper = "arXiv:2508.10925",
+      .gates = true,
+      .heavy = true};
   V alpha, limit;
   ACT_FN V gate(V a) const { return Swish<V>{alpha}.forward(at_most(a, limit)); }
   ACT_FN V gate_slope(V a) const { return select(a > limit, V(0), Swish<V>{alpha}.slope(at_most(a, limit))); }

@@ -8,6 +8,7 @@
 #include "exponential.h"
 #include "gated.h"
 #include "rectifiers.h"
+#include "sigmoidal.h"
 
 namespace act_ext {
 
@@ -30,7 +31,11 @@ struct Prelu {
   static constexpr Spec spec{.name = "prelu",
                              .params = "",
                              .formula = "where(x > 0, x, weight * x)",
+                             .derivative =
+                                 "where(x > 0, 1, weight); "
+                                 "where(x > 0, 0, x)",
                              .paper = "arXiv:1502.01852",
+                             .facts = at("weight=0.25", LeakyRelu<double>::spec.facts.value()),
                              .gates = true};
   V weight;
   ACT_FN V forward(V x) const { return select(x > V(0), x, weight * x); }
@@ -45,7 +50,11 @@ struct LearnedSwish {
   static constexpr Spec spec{.name = "learned_swish",
                              .params = "",
                              .formula = "x * sigmoid(beta * x)",
+                             .derivative =
+                                 "sigmoid(z := beta * x) * (1 + z * sigmoid(-z)); "
+                                 "x * x * sigmoid(z := beta * x) * sigmoid(-z)",
                              .paper = "arXiv:1710.05941",
+                             .facts = at("beta=1", Silu<double>::spec.facts.value()),
                              .heavy = true};
   V beta;
   ACT_FN V forward(V x) const { return Swish<V>{beta}.forward(x); }
@@ -58,11 +67,17 @@ struct LearnedSwish {
 template <class V>
 struct Pelu {
   static constexpr const char* learned = "a, b";
-  static constexpr Spec spec{.name = "pelu",
-                             .params = "",
-                             .formula = "where(x > 0, a / b * x, a * expm1(clamp(x, max=0) / b))",
-                             .paper = "arXiv:1605.09332",
-                             .heavy = true};
+  static constexpr Spec spec{
+      .name = "pelu",
+      .params = "",
+      .formula = "where(x > 0, a / b * x, a * expm1(clamp(x, max=0) / b))",
+      .derivative =
+          "a / b * exp(clamp(x, max=0) / b); "
+          "where(x > 0, x / b, expm1(clamp(x, max=0) / b)); "
+          "-a * x / b**2 * exp(clamp(x, max=0) / b)",
+      .paper = "arXiv:1605.09332",
+      .facts = at("a=1, b=1", Facts{.infimum = -1, .saturates = Saturates::below, .smoothness = 1}),
+      .heavy = true};
   V a, b;
   ACT_FN V forward(V x) const {
     const Pair<V> u = below(x);
@@ -89,7 +104,13 @@ struct AconC {
   static constexpr Spec spec{.name = "acon_c",
                              .params = "",
                              .formula = "(p1 - p2) * x * sigmoid(beta * (p1 - p2) * x) + p2 * x",
+                             .derivative =
+                                 "(p1 - p2) * sigmoid(z := beta * (p1 - p2) * x) * (1 + z * sigmoid(-z)) + p2; "
+                                 "x * sigmoid(z := beta * (p1 - p2) * x) * (1 + z * sigmoid(-z)); "
+                                 "x * sigmoid(-(z := beta * (p1 - p2) * x)) * (1 - z * sigmoid(z)); "
+                                 "((p1 - p2) * x)**2 * sigmoid(z := beta * (p1 - p2) * x) * sigmoid(-z)",
                              .paper = "arXiv:2009.04759",
+                             .facts = at("p1=1, p2=0, beta=1", Silu<double>::spec.facts.value()),
                              .heavy = true};
   V p1, p2, beta;
   ACT_FN V forward(V x) const {
@@ -126,7 +147,15 @@ struct Xielu {
       .name = "xielu",
       .params = "float beta=0.5, float eps=-1e-06",
       .formula = "where(x > 0, alpha_p * x * x, (expm1(clamp(x, max=eps)) - x) * alpha_n) + beta * x",
+      .derivative =
+          "where(x > 0, 2 * alpha_p * x, alpha_n * (where(x < eps, exp(clamp(x, max=0)), 0) - 1)) + beta; "
+          "where(x > 0, x * x, 0); "
+          "where(x > 0, 0, expm1(clamp(x, max=eps)) - x)",
       .paper = "arXiv:2411.13010",
+      .facts = at(
+          "alpha_p=0.8, alpha_n=0.8, eps=0",
+          Facts{
+              .infimum = -0.205751224096482, .minimum_at = -0.98082925301172624, .monotonic = false, .smoothness = 1}),
       .heavy = true};
   V alpha_p, alpha_n;
   V beta, eps;
@@ -146,8 +175,15 @@ struct Xielu {
 template <class V>
 struct StarRelu {
   static constexpr const char* learned = "scale, bias";
-  static constexpr Spec spec{
-      .name = "star_relu", .params = "", .formula = "scale * clamp(x, min=0)**2 + bias", .paper = "arXiv:2210.13452"};
+  static constexpr Spec spec{.name = "star_relu",
+                             .params = "",
+                             .formula = "scale * clamp(x, min=0)**2 + bias",
+                             .derivative =
+                                 "2 * scale * clamp(x, min=0); "
+                                 "clamp(x, min=0)**2; "
+                                 "ones_like(x)",
+                             .paper = "arXiv:2210.13452",
+                             .facts = at("scale=1, bias=0", ReluSquared<double>::spec.facts.value())};
   V scale, bias;
   ACT_FN V forward(V x) const {
     const V r = at_least(x, V(0));
@@ -165,7 +201,13 @@ struct Dyt {
   static constexpr Spec spec{.name = "dyt",
                              .params = "",
                              .formula = "weight * tanh(alpha * x) + bias",
+                             .derivative =
+                                 "weight * alpha / cosh(alpha * x)**2; "
+                                 "weight * x / cosh(alpha * x)**2; "
+                                 "tanh(alpha * x); "
+                                 "ones_like(x)",
                              .paper = "arXiv:2503.10622",
+                             .facts = at("alpha=0.5, weight=1, bias=0", Tanh<double>::spec.facts.value()),
                              .heavy = true};
   V alpha, weight, bias;
   ACT_FN V forward(V x) const { return fma(weight, tanh(alpha * x), bias); }
@@ -185,11 +227,16 @@ ACT_FN V with_ripple(V x, V factor, V what) {
 template <class V>
 struct Snake {
   static constexpr const char* learned = "alpha";
-  static constexpr Spec spec{.name = "snake",
-                             .params = "",
-                             .formula = "x + where(alpha == 0, 0, sin(alpha * x)**2 / alpha)",
-                             .paper = "arXiv:2006.08195",
-                             .heavy = true};
+  static constexpr Spec spec{
+      .name = "snake",
+      .params = "",
+      .formula = "x + where(alpha == 0, 0, sin(alpha * x)**2 / alpha)",
+      .derivative =
+          "1 + sin(2 * alpha * x); "
+          "where(alpha == 0, x**2, (x * alpha * sin(2 * alpha * x) - sin(alpha * x)**2) / alpha**2)",
+      .paper = "arXiv:2006.08195",
+      .facts = at("alpha=1", Facts{}),
+      .heavy = true};
   V alpha;
   ACT_FN V forward(V x) const {
     const V sine = sin_cos_of_product(alpha, x).sin;
@@ -214,7 +261,12 @@ struct SnakeBeta {
   static constexpr Spec spec{.name = "snakebeta",
                              .params = "",
                              .formula = "x + sin(alpha * x)**2 / beta",
+                             .derivative =
+                                 "1 + alpha / beta * sin(2 * alpha * x); "
+                                 "x / beta * sin(2 * alpha * x); "
+                                 "-(sin(alpha * x) / beta)**2",
                              .paper = "arXiv:2206.04658",
+                             .facts = at("alpha=1, beta=1", Facts{}),
                              .heavy = true};
   V alpha, beta;
   ACT_FN V forward(V x) const {
