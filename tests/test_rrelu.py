@@ -106,10 +106,10 @@ def test_independence(dtype, digits):
 
 
 @each_dtype
-def test_values_and_gradients(dtype):
+def test_values_and_gradients(dtype, device):
     x = torch.randn(3, 1031).to(dtype)
     x.view(-1)[:6] = torch.tensor([0.0, -0.0, float("nan"), float("inf"), float("-inf"), -1.0])
-    x.requires_grad_()
+    x = x.to(device).requires_grad_()
     values, noise = seeded(ops.rrelu_with_noise, x, LOWER, UPPER)
     assert not noise.requires_grad
     assert torch.equal(noise != 1, x <= 0)  # 1 also at NaN
@@ -225,6 +225,15 @@ def test_derivatives(inplace):
     slope = torch.func.grad(lambda x: f(x).sum())(x)
     assert torch.equal(slope, seeded(ops.rrelu_noise, x, -0.3, 0.7))
     assert torch.equal(torch.func.jvp(f, (x,), (x.cos(),))[1], slope * x.cos())
+
+
+def test_compiled_autograd():
+    for shape in ((4, 5), (6, 7)):
+        x = torch.randn(shape, requires_grad=True)
+        values, noise = ops.rrelu_with_noise(x, LOWER, UPPER)
+        with torch._dynamo.compiled_autograd._enable(torch.compile(backend="eager", fullgraph=True)):
+            values.sum().backward()
+        assert torch.equal(x.grad, noise)
 
 
 @pytest.mark.parametrize("inplace", [False, True])
