@@ -38,6 +38,19 @@ for dtype in (torch.float32, torch.bfloat16, torch.float64):
                 grad = torch.autograd.grad(getattr(f, name)(leaf).sum(), leaf, create_graph=True)[0]
                 if grad.requires_grad:
                     grad.sum().backward()
+            leaf = view.detach().requires_grad_()
+            for count in (1, view.size(-1)):
+                weights = [torch.rand(count, device="cuda", dtype=dtype, requires_grad=True) for _ in range(3)]
+                y = torch.ops.act_ext.dyt(leaf, *weights, -1)
+                for grad in torch.autograd.grad(y.sum(), (leaf, *weights), create_graph=True):
+                    if grad.requires_grad:
+                        grad.sum().backward(retain_graph=True)
+            for size in (2, 3, 16):
+                part = leaf[..., : leaf.size(-1) // size * size]
+                if part.numel() > 0:
+                    f.maxout(part, size, -1).sum().backward()
+            if view.size(-1) % 2 == 0:
+                f.swiglu(leaf).sum().backward()
 torch.cuda.synchronize()
 print("ran")' >"$OUT/sanitizer_$tool.txt" 2>&1 || status=1
     tail -3 "$OUT/sanitizer_$tool.txt"

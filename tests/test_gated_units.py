@@ -62,11 +62,12 @@ def samples(dtype, shape=(40, 33)):
 
 @each_dtype
 @each_case
-def test_values_and_gradients(name, kwargs, dtype):
+def test_values_and_gradients(name, kwargs, dtype, device):
     gate, up, g = samples(dtype)
     leaves = [gate.requires_grad_(), up.requires_grad_()]
-    out = getattr(F, name)(gate, up, **kwargs)
-    grads = torch.autograd.grad(out, leaves, g)
+    result = getattr(F, name)(gate.to(device), up.to(device), **kwargs)
+    grads = torch.autograd.grad(result, leaves, g.to(device))
+    out = result.cpu()
     wide = [t.detach().double().requires_grad_() for t in leaves]
     expected = formula(name, kwargs, *wide, dtype)
     exact = torch.autograd.grad(expected, wide, g.double())
@@ -82,8 +83,8 @@ def test_values_and_gradients(name, kwargs, dtype):
 
 @each_packing
 @each_case
-def test_packed_is_the_same_as_two(name, kwargs, packing):
-    gate, up, _ = samples(torch.float32, (6, 10, 14))
+def test_packed_is_the_same_as_two(name, kwargs, packing, device):
+    gate, up, _ = (t.to(device) for t in samples(torch.float32, (6, 10, 16)))
     packed = pack(gate, up, **packing)
     function = getattr(F, name)
     for x in (

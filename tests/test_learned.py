@@ -331,6 +331,29 @@ def test_grad_output_of_another_layout(name):
             torch.testing.assert_close(result, value, rtol=1e-13, atol=1e-13)
 
 
+@pytest.mark.parametrize("layout", ["contiguous", "channels_last", "sliced", "innermost", "outermost", "7x7", "64x64"])
+@each_name
+def test_some_parameters_of_one_number(name, layout, device):
+    """The gradients are sums of those that there are where each channel has the same number."""
+    x, dim = LAYOUTS[layout]()
+    x, g, h = x.double(), torch.randn_like(x).double(), torch.randn_like(x).double()
+    count = channels_of(x, dim)
+    parameters, h_parameters = draw(name, 1), draw(name, 1, seed=1)
+
+    def results(counts, device):
+        wide = [[p.expand(c).to(device) for p, c in zip(ps, counts, strict=True)] for ps in (h_parameters, parameters)]
+        x_, g_, h_ = x.to(device), g.to(device), h.to(device)
+        backward, second = (getattr(ops, f"{name}_{s}backward") for s in ("", "double_"))
+        return backward(g_, x_, *wide[1], dim), second(h_, *wide[0], g_, x_, *wide[1], dim)
+
+    mixed = [1 if k % 2 == 0 else count for k in range(len(parameters))]
+    expected = results([count] * len(parameters), "cpu")
+    for kept, given, reference in zip((1, 2), results(mixed, device), expected, strict=True):
+        for k, (result, value) in enumerate(zip(given, reference, strict=True)):
+            single = k >= kept and mixed[k - kept] == 1
+            torch.testing.assert_close(result.cpu(), value.sum(0, True) if single else value, rtol=1e-10, atol=1e-10)
+
+
 def test_parameters_of_any_stride():
     x = torch.randn(3, 5, dtype=torch.float64)
     wide = torch.rand(5, 2, dtype=torch.float64, requires_grad=True)

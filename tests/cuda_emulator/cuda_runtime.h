@@ -39,7 +39,7 @@ inline void cudaDeviceGetAttribute(int* value, int, int) { *value = 4; }
 
 namespace emulator {
 
-// In which order a block's threads take turns: what depends on it is a race.
+// In which order a block's threads take turns: what depends on it is a race. A warp goes on for as long as it can.
 inline bool last_thread_first = false;
 
 inline void require(bool holds, const char* otherwise) {
@@ -106,6 +106,22 @@ inline void resume(Thread& thread) {
   setcontext(&thread.context);
 }
 
+// Gives how many of its threads are not done.
+inline int run_warp(int warp) {
+  const int lanes = count < kWarp ? count : kWarp;
+  for (;;) {
+    const int before = progress;
+    int left = 0;
+    for (int i = 0; i < lanes; ++i) {
+      Thread& thread = threads[warp * kWarp + (last_thread_first ? lanes - 1 - i : i)];
+      if (thread.done) continue;
+      resume(thread);
+      left += !thread.done;
+    }
+    if (left == 0 || progress == before) return left;
+  }
+}
+
 inline void run_block() {
   for (int i = 0; i < count; ++i) {
     Thread& thread = threads[i];
@@ -113,15 +129,11 @@ inline void run_block() {
     thread.number = i;
     thread.done = false;
   }
+  const int warps = (count + kWarp - 1) / kWarp;
   for (int left = count; left > 0;) {
     const int before = progress;
     left = 0;
-    for (int i = 0; i < count; ++i) {
-      Thread& thread = threads[last_thread_first ? count - 1 - i : i];
-      if (thread.done) continue;
-      resume(thread);
-      left += !thread.done;
-    }
+    for (int w = 0; w < warps; ++w) left += run_warp(last_thread_first ? warps - 1 - w : w);
     require(left == 0 || progress != before, "a block's threads wait for each other for ever");
   }
 }

@@ -62,9 +62,10 @@ class Operand {
 };
 
 // The ways in which the operands' elements lie.
-enum class Arrangement { dense, pitched, misaligned, every_second, expanded };
-inline constexpr Arrangement arrangements[] = {Arrangement::dense, Arrangement::pitched, Arrangement::misaligned,
-                                               Arrangement::every_second, Arrangement::expanded};
+enum class Arrangement { dense, pitched, oddly_pitched, misaligned, every_second, expanded };
+inline constexpr Arrangement arrangements[] = {Arrangement::dense,         Arrangement::pitched,
+                                               Arrangement::oddly_pitched, Arrangement::misaligned,
+                                               Arrangement::every_second,  Arrangement::expanded};
 
 // Operand k of some of these sizes. `input`: may repeat elements.
 template <class S>
@@ -75,6 +76,7 @@ Operand<S> arranged(Arrangement arrangement, const Numbers& sizes, int k, bool i
     strides.push_back(next);
     next *= sizes[d];
     // Rows apart from each other, and by how much depends on the operand.
+    if (d == 0 && arrangement == Arrangement::oddly_pitched) next += 3;
     if (d == 0 && arrangement == Arrangement::pitched) next = divided_up(next, 8) * 8 + 8 * (k % 2);
   }
   if (arrangement == Arrangement::expanded && input && k % 2 == 0) strides.back() = 0;
