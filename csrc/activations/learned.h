@@ -120,7 +120,7 @@ struct AconC {
     const auto negative = z.hi < V(0);
     const V minor = select(negative, p1, p2), major = select(negative, p2, p1);
     // A small share may be subnormal: its factors meet after x. Where it is 0, x must not outweigh it.
-    const V far = fma(select(small == V(0), V(0), x * inverse) * minor, e.top, major * x);
+    const V far = fma(select(small == V(0), V(0), x * inverse) * minor, e.top, sloped(x, major));
     const V near = x * fma(minor, small, major * (e.bottom * inverse));
     return select(small < V(is_single<V> ? 0x1p-25 : 0x1p-55), far, near);
   }

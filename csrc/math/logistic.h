@@ -140,10 +140,10 @@ template <class V>
 ACT_FN TanhAndSlope<V> tanh_and_slope(V a) {
   const Exp<V> e = exp_parts(V(-2) * at_most(a, V(exp_limit<V> / 2)));
   const Power<V> power(e.n);
-  const V value = scale(V(1) + e.q, power);
+  const V p = V(1) + e.q, value = scale(p, power);
   // e^(-2a) - 1; where its power is small the difference is exact enough.
   const V m = select(a < V(20), fma(pow2(at_least(e.n, V(-100))), e.q, pow2(at_least(e.n, V(-100))) - V(1)), V(-1));
-  return {-m / (V(1) + value), (V(4) * value) / squared_denominator(value)};
+  return {-m / (V(1) + value), scale(V(4) * (p / squared_denominator(value)), power)};
 }
 
 // The same where a has a correction: its first order is enough.
