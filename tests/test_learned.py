@@ -52,7 +52,9 @@ TERMS = {
 PARAMETER_TERMS = {
     "acon_c": {"p1": "abs(x)", "p2": "abs(x)"},
     "xielu": {"alpha_n": "where(x > 0, 0, abs(x))"},
-    "snake": {"alpha": "(abs(x * alpha * sin(2 * alpha * x)) + sin(alpha * x)**2) / alpha**2"},
+    # Where a sine vanishes, the rounding of its argument counts in the reference.
+    "snake": {"alpha": "(abs(x * alpha) + sin(alpha * x)**2) / alpha**2"},
+    "snakebeta": {"alpha": "abs(x) / beta", "beta": "abs(sin(alpha * x)) / beta**2"},
 }
 TORCH = {n: getattr(torch, n) for n in dir(torch) if not n.startswith("_")}
 

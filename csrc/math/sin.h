@@ -14,8 +14,8 @@ struct SinCos {
 // pi in words that follow each other.
 inline constexpr double pi_1 = 0x1.921fb54442d18p+1, pi_2 = 0x1.1a62633145c07p-53, pi_3 = -0x1.f1976b7ed8fbcp-109;
 
-// sin(r) for |r| <= pi / 2: before rounding the error is 2^-27.3 (float), 2^-61.6 (double). Subtracted at last, what
-// is 0 leaves -0 as it is.
+// sin(r) for |r| <= pi / 2: before rounding the error is 2^-27.3 (float), 2^-61.6 (double). For -0 the 0 that is
+// added makes the product +0, so that the difference stays -0.
 template <class V>
 ACT_FN V sin_of_remainder(V r) {
   const V z = r * r;
@@ -28,7 +28,7 @@ ACT_FN V sin_of_remainder(V r) {
                   -2.7557319211131896136e-6, 2.5052106872283527569e-8, -1.6058939678642879745e-10,
                   7.6429907521931304094e-13, -2.721166932163285905e-15);
   }
-  return r - (r * z) * tail;
+  return r - fma(r * z, tail, V(0));
 }
 
 // A product of two numbers as an angle: hi - minus_lo, and the whole number n nearest to hi / pi, for the cosine one
