@@ -6,28 +6,9 @@ import mpmath
 import pytest
 import torch
 
+from benchmarks.cases import SLOPE_ZERO
 from tests.table import CASES, DEFAULTS, Case, differentiable, each_default, error_in_ulp
 
-# The unit is that of the exact value's last place, but of the last place of the largest slope within this distance of
-# the point where a slope changes its sign, and everywhere for sigmoid and tanh, whose slope comes from the rounded
-# result as in torch.
-SLOPE_ZERO = {
-    "silu": -1.2784645,
-    "swish": -1.2784645,
-    "quick_gelu": -1.2784645 / 1.702,
-    "gelu": -0.7517916,
-    "gelu_tanh": -0.7524614,
-    "mish": -1.1924327,
-    "hardswish": -1.5,
-    "hard_mish": -1.0,
-    "tanhexp": -1.0788601,
-    "smish": -1.3945193,
-    "logish": -1.3724541,
-    "gish": -1.282051,
-    "phish": -1.1954312,
-    "serf": -1.19306,
-}
-DISTANCE = 1.0
 ULP = 4.0
 LOW_PRECISION_ULP = 0.51
 SINE_ULP = 2.4
@@ -65,22 +46,13 @@ def check_slope(case: Case, x: torch.Tensor, bound: float) -> None:
     for point in case.kinks:
         kink |= x == torch.tensor(point, dtype=x.dtype)
     result = slope_of(case, x)
-    largest = slope[x.isfinite()].abs().max().item()
-    near_zero = (x.double() - SLOPE_ZERO.get(case.name, torch.inf)).abs() < DISTANCE
-    relative = x.isfinite() & ~kink & ~near_zero
-    absolute = torch.full_like(relative, case.name in ("sigmoid", "tanh")) | near_zero
-    if case.name in ("sigmoid", "tanh"):
-        if x.dtype in (torch.bfloat16, torch.float16):
-            # The saved result is rounded to sixteen bits: the slope of that is what is right.
-            exact = {"sigmoid": lambda y: y * (1 - y), "tanh": lambda y: 1 - y * y}[case.name](
-                case.function(x).double()
-            )
-            check(result, exact, x, bound, at_least=largest)
-            return
-        check(result, slope, x, bound, at_least=largest)
-        return
-    check(torch.where(relative, result, 0.0), torch.where(relative, slope, 0.0), x, bound)
-    check(torch.where(absolute, result, 0.0), torch.where(absolute, slope, 0.0), x, bound, at_least=largest)
+    if case.name in ("sigmoid", "tanh") and x.dtype in (torch.bfloat16, torch.float16):
+        # The saved result is rounded to sixteen bits: the slope of that is what is right.
+        y = case.function(x).double()
+        slope = y * (1 - y) if case.name == "sigmoid" else 1 - y * y
+    judged = x.isfinite() & ~kink
+    unit = case.slope_unit(x, slope[x.isfinite()].abs().max().item())
+    check(torch.where(judged, result, 0.0), torch.where(judged, slope, 0.0), x, bound, at_least=unit)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

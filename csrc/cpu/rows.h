@@ -16,6 +16,18 @@ namespace act_ext::CPU_CAPABILITY {
 // sum together.
 inline constexpr int64_t kSegment = 32768;
 
+// The sums of as many rows as a vector has elements, in two words.
+template <class T>
+ACT_FN auto words_of_rows(const double* value, const double* rest) {
+  T high[Memory<T>::size], low[Memory<T>::size];
+  for (int64_t i = 0; i < Memory<T>::size; ++i) {
+    const Pair<T> words = words_of<T>(value[i], rest[i]);
+    high[i] = words.hi;
+    low[i] = words.lo;
+  }
+  return Pair<typename Memory<T>::V>{Memory<T>::load(high), Memory<T>::load(low)};
+}
+
 // One contiguous row. One: the step with what one row has.
 template <class One, class F, class S>
 class AlongRow {
@@ -25,8 +37,18 @@ class AlongRow {
   static constexpr int64_t kSize = Memory<S>::size, kGroup = kLanes<S>;
 
  public:
-  AlongRow(char* const* operands, int64_t length, double sign, T* terms)
-      : one_(sign), f_(sign), length_(length), terms_(terms) {
+  // With a maximum, rows that are at most kShort long go kTogether at a time, step by step: what is computed once for
+  // each row is long beside them, and computed for all in one vector.
+  static constexpr int kTogether = F::has_max ? static_cast<int>(Memory<T>::size) : 1;
+  static constexpr int64_t kShort = 256;
+  // Of each row the elements that `terms` has to hold.
+  static int64_t kept(int64_t length) { return F::keeps_terms && length <= kSegment ? length + kGroup : 0; }
+
+  void begin(char* const* operands, int64_t length, double sign, T* terms) {
+    one_ = One(sign);
+    sign_ = sign;
+    length_ = length;
+    terms_ = terms;
     for (int k = 0; k < F::outputs; ++k) out_[k] = reinterpret_cast<S*>(operands[k]);
     const int64_t tail = length % kGroup;
     whole_ = length - tail;
@@ -38,10 +60,40 @@ class AlongRow {
     }
   }
 
+  // Rows of one length.
+  static void run(AlongRow* rows, int count) {
+    if (count == 1) return rows->run();
+    if constexpr (F::has_max) {
+      const auto each = [&](auto step) {
+        for (int r = 0; r < count; ++r) step(r, rows[r]);
+      };
+      F all(rows->sign_);
+      T m[kTogether] = {};
+      each([&](int r, AlongRow& row) { m[r] = row.largest(0, row.length_); });
+      all.take_largest(Memory<T>::load(m));
+      spread(all, rows, count);
+      double value[F::sums][kTogether] = {}, rest[F::sums][kTogether] = {};
+      each([&](int r, AlongRow& row) {
+        const Sums sums = row.template sums<F::keeps_terms>(0, row.length_);
+        for (int s = 0; s < F::sums; ++s) value[s][r] = sums.value[s], rest[s][r] = sums.rest[s];
+      });
+      Results<Pair<V>, F::sums> words;
+      for (int s = 0; s < F::sums; ++s) words.value[s] = words_of_rows<T>(value[s], rest[s]);
+      all.take(words);
+      spread(all, rows, count);
+      each([](int, AlongRow& row) { row.template write<F::keeps_terms>(); });
+    }
+  }
+
+ private:
+  struct Sums {
+    double value[F::sums] = {}, rest[F::sums] = {};
+  };
+
   void run() {
     if constexpr (F::has_max) {
       if (length_ <= kSegment) {
-        take_largest(largest(0, length_));
+        one_.take_largest(largest(0, length_));
         take(sums<F::keeps_terms>(0, length_));
         write<F::keeps_terms>();
         return;
@@ -50,35 +102,36 @@ class AlongRow {
       for (int64_t begin = 0; begin < length_; begin += kSegment) {
         const int64_t end = std::min(begin + kSegment, length_);
         const T m = largest(begin, end);
-        take_largest(total.bounded(m));
+        one_.take_largest(total.bounded(m));
         const Sums segment = sums<false>(begin, end);
         Total<T, F::sums> part{m};
         for (int s = 0; s < F::sums; ++s) part.sums.value[s] = segment.value[s];
         total.add(part);
       }
-      take_largest(total.largest);
-      Sums sums;
-      for (int s = 0; s < F::sums; ++s) sums.value[s] = total.sums.value[s];
-      take(sums);
+      one_.take_largest(total.largest);
+      Sums all;
+      for (int s = 0; s < F::sums; ++s) all.value[s] = total.sums.value[s];
+      take(all);
     } else {
       take(sums<false>(0, length_));
     }
     write<false>();
   }
 
- private:
-  void take_largest(T m) {
-    one_.take_largest(m);
-    f_ = F(one_);
+  // The steps of a vector of rows, to each its own: both are nothing but numbers.
+  static void spread(const F& all, AlongRow* rows, int count) {
+    constexpr int kNumbers = sizeof(One) / sizeof(T);
+    static_assert(sizeof(F) == kNumbers * sizeof(V));
+    T numbers[kNumbers][kTogether];
+    for (int n = 0; n < kNumbers; ++n) Memory<T>::store(reinterpret_cast<const V*>(&all)[n], numbers[n]);
+    for (int r = 0; r < count; ++r) {
+      for (int n = 0; n < kNumbers; ++n) reinterpret_cast<T*>(&rows[r].one_)[n] = numbers[n][r];
+    }
   }
-  struct Sums {
-    double value[F::sums] = {}, rest[F::sums] = {};
-  };
   void take(const Sums& sums) {
     Results<Pair<T>, F::sums> words;
     for (int s = 0; s < F::sums; ++s) words.value[s] = words_of<T>(sums.value[s], sums.rest[s]);
     one_.take(words);
-    f_ = F(one_);
   }
 
   const S* at(int k, int64_t i) const { return i < whole_ ? in_[k] + i : padded_[k]; }
@@ -92,9 +145,19 @@ class AlongRow {
     return apply(g, i, part, input_indices<F>);
   }
 
+  // What this row will write, and what the next ones will read: the processor does not expect that while it sums.
+  ACT_FN void fetch_next(int64_t i) const {
+    constexpr int64_t line = 64 / sizeof(S);
+    const int64_t ahead = (length_ <= kShort ? kTogether : 1) * length_;
+    for (int64_t e = i; e < i + kGroup; e += line) {
+      for (int k = 0; k < F::outputs; ++k) __builtin_prefetch(out_[k] + e, 1);
+      for (int k = 0; k < F::inputs; ++k) __builtin_prefetch(in_[k] + ahead + e);
+    }
+  }
+
   T largest(int64_t begin, int64_t end) const {
     constexpr int kChains = 4;  // one comparison waits for the one before
-    const F f = f_;
+    const F f(sign_);
     Group<S> m[kChains];
     for (Group<S>& each : m) each = Group<S>(-inf);
     const auto take = [&](Group<S>& group, int64_t i) {
@@ -115,7 +178,7 @@ class AlongRow {
 
   template <bool kKeep>
   Sums sums(int64_t begin, int64_t end) const {
-    const F f = f_;
+    const F f(one_);
     Sums total;
     for (int64_t block = begin; block < end; block += kBlock<S>) {
       Group<S> sum[F::sums];
@@ -126,6 +189,11 @@ class AlongRow {
           for (int s = 0; s < F::sums; ++s) sum[s].part[v] = sum[s].part[v] + each.value[s];
           if constexpr (kKeep) Memory<T>::store(each.value[0], terms_ + i + v * kSize);
         }
+        if constexpr (F::has_max) fetch_next(i);  // long enough to be worth it
+      }
+      if (end - begin <= kBlock<S>) {  // the only one
+        for (int s = 0; s < F::sums; ++s) total.value[s] = sum[s].sum();
+        return total;
       }
       for (int s = 0; s < F::sums; ++s) accumulate(total.value[s], total.rest[s], sum[s].sum());
     }
@@ -133,7 +201,7 @@ class AlongRow {
   }
   template <bool kKept>
   void write() const {
-    const F f = f_;
+    const F f(one_);
     const auto group = [&](int64_t i, S* const* out) {
       for (int v = 0; v < kVecs; ++v) {
         if constexpr (kKept) {
@@ -156,7 +224,7 @@ class AlongRow {
   }
 
   One one_;
-  F f_;
+  double sign_;
   int64_t length_, whole_;
   T* terms_;
   S* out_[F::outputs];
@@ -174,6 +242,7 @@ class AcrossRows {
   static constexpr int kVectors = 4;
 
  public:
+  static constexpr int64_t kShort = 256;
   // The memory in which what is read first is kept, in order, for the next passes; and what it holds.
   static constexpr int64_t kKept = int64_t{1} << 18, kKeptElements = kKept / (sizeof(V) * F::inputs);
 
@@ -202,15 +271,7 @@ class AcrossRows {
     double value[F::sums][kVectors][kSize] = {}, rest[F::sums][kVectors][kSize] = {};
     ACT_FN Results<Pair<V>, F::sums> words(int v) const {
       Results<Pair<V>, F::sums> all;
-      for (int s = 0; s < F::sums; ++s) {
-        T high[kSize], low[kSize];
-        for (int64_t i = 0; i < kSize; ++i) {
-          const Pair<T> words = words_of<T>(value[s][v][i], rest[s][v][i]);
-          high[i] = words.hi;
-          low[i] = words.lo;
-        }
-        all.value[s] = {Memory<T>::load(high), Memory<T>::load(low)};
-      }
+      for (int s = 0; s < F::sums; ++s) all.value[s] = words_of_rows<T>(value[s][v], rest[s][v]);
       return all;
     }
   };
@@ -273,6 +334,13 @@ class AcrossRows {
   ACT_FN V load(int k, int64_t i, int v) const {
     return Memory<S>::load(reinterpret_cast<const S*>(in_[k] + i * in_steps_[k]) + v * kSize);
   }
+  // What will be written, of rows whose outputs a cache can hold until then.
+  ACT_FN void fetch_outputs(int64_t i, int v) const {
+    for (int k = 0; k < F::outputs; ++k) {
+      const char* const here = out_[k] + i * out_steps_[k] + v * kSize * sizeof(S);
+      for (size_t line = 0; line < kSize * sizeof(S); line += 64) __builtin_prefetch(here + line, 1);
+    }
+  }
   // What the next rows will read at this place. They begin where these end, but the processor, which sees many short
   // pieces of memory, does not expect that.
   ACT_FN void fetch_next(int k, int64_t i, int v) const {
@@ -328,6 +396,7 @@ class AcrossRows {
           }
           if constexpr (counts) count[v] = count[v] + each.value[F::rounded];
           if constexpr (kKept && F::keeps_terms) kept(0, i, v) = each.value[0];
+          if (length_ <= kShort) fetch_outputs(i, v);
         }
       }
       const int used = static_cast<int>(std::min<int64_t>(stop - block, kParts));
@@ -410,27 +479,33 @@ void rows_kernel(char* const* operands, const int64_t* steps, const int64_t* nex
   }
   if (!along && across) {
     // Backward reads a second time at most what a cache still holds, if rows are short.
-    const bool keeps = length <= AcrossRows<F, S>::kKeptElements && (F::has_max || length > 256);
+    const bool keeps = length <= AcrossRows<F, S>::kKeptElements && (F::has_max || length > AcrossRows<F, S>::kShort);
     const std::unique_ptr<V[]> kept(keeps ? new V[AcrossRows<F, S>::kKeptElements * F::inputs] : nullptr);
     AcrossRows<F, S>(steps, length, sign, kept.get()).run(operands, rows);
     return;
   }
-  const bool keeps = F::keeps_terms && length <= kSegment;
-  const std::unique_ptr<T[]> terms(keeps ? new T[length + kLanes<S>] : nullptr);
+  using Row = AlongRow<RowStep<Op, pass, T>, F, S>;
+  const int most = along && length <= Row::kShort ? Row::kTogether : 1;
+  const std::unique_ptr<T[]> terms(new T[most * Row::kept(length)]);
   const std::unique_ptr<S[]> gathered(along ? nullptr : new S[count * length]);
-  for (int64_t row = 0; row < rows; ++row) {
+  const std::unique_ptr<Row[]> together(new Row[most]);
+  for (int64_t row = 0; row < rows; row += most) {
+    const int these = static_cast<int>(std::min<int64_t>(rows - row, most));
     const auto element = [&](int k, int64_t i) {
       return reinterpret_cast<S*>(operands[k] + row * nexts[k] + i * steps[k]);
     };
-    char* data[count];
-    for (int k = 0; k < count; ++k) {
-      data[k] = operands[k] + row * nexts[k];
-      if (along) continue;
-      S* const to = gathered.get() + k * length;
-      data[k] = reinterpret_cast<char*>(to);
-      for (int64_t i = 0; k >= F::outputs && i < length; ++i) to[i] = *element(k, i);
+    for (int r = 0; r < these; ++r) {
+      char* data[count];
+      for (int k = 0; k < count; ++k) {
+        data[k] = operands[k] + (row + r) * nexts[k];
+        if (along) continue;
+        S* const to = gathered.get() + k * length;
+        data[k] = reinterpret_cast<char*>(to);
+        for (int64_t i = 0; k >= F::outputs && i < length; ++i) to[i] = *element(k, i);
+      }
+      together[r].begin(data, length, sign, terms.get() + r * Row::kept(length));
     }
-    AlongRow<RowStep<Op, pass, T>, F, S>(data, length, sign, terms.get()).run();
+    Row::run(together.get(), these);
     for (int k = 0; !along && k < F::outputs; ++k) {
       for (int64_t i = 0; i < length; ++i) *element(k, i) = gathered[k * length + i];
     }

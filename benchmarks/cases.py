@@ -1,0 +1,189 @@
+"""The pointwise ops as data: parameters to try, points where slopes jump, and exact values in float64."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import act_ext
+from act_ext._register import SPECS
+from benchmarks.natives import NATIVE
+
+SPEC = {spec["name"]: spec for spec in SPECS if spec["kind"] == "pointwise"}
+NAMES = list(SPEC)
+
+# Parameter sets beside the defaults.
+PARAMETERS: dict[str, list[dict[str, float]]] = {
+    "leaky_relu": [{"negative_slope": 0.3}, {"negative_slope": -0.5}, {"negative_slope": 0.0}],
+    "threshold": [{"threshold": 0.5, "value": -2.0}, {"threshold": -1.0, "value": 0.0}],
+    "hardtanh": [{"min_val": -0.5, "max_val": 2.0}, {"min_val": 1.0, "max_val": 1.0}],
+    "softshrink": [{"lambd": 0.0}, {"lambd": 1.25}],
+    "hardshrink": [{"lambd": 0.0}, {"lambd": 1.25}],
+    "elu": [{"alpha": 0.3}, {"alpha": 2.0}, {"alpha": -1.0}],
+    "celu": [{"alpha": 0.3}, {"alpha": 2.0}, {"alpha": -1.5}],
+    "softplus": [{"beta": 0.5, "threshold": 20.0}, {"beta": 3.0, "threshold": 2.0}],
+    "swish": [{"beta": 1.702}, {"beta": 0.25}, {"beta": -1.0}, {"beta": 0.0}],
+    "squareplus": [{"b": 0.3}, {"b": 100.0}],
+    "isru": [{"alpha": 0.1}, {"alpha": 30.0}],
+    "isrlu": [{"alpha": 0.1}, {"alpha": 30.0}],
+    "nlrelu": [{"beta": 0.3}, {"beta": 30.0}],
+    "softexponential": [{"alpha": 0.0}, {"alpha": 2.0}],  # the rest in test_accuracy.py
+    "sine": [{"omega": 0.5}, {"omega": -2.0}],  # products that float64 does not round; the rest in test_accuracy.py
+}
+
+# The unit is that of the exact value's last place, but of the last place of the largest slope within this distance of
+# the point where a slope changes its sign, and everywhere for sigmoid and tanh, whose slope comes from the rounded
+# result as in torch.
+SLOPE_ZERO = {
+    "silu": -1.2784645,
+    "swish": -1.2784645,
+    "quick_gelu": -1.2784645 / 1.702,
+    "gelu": -0.7517916,
+    "gelu_tanh": -0.7524614,
+    "mish": -1.1924327,
+    "hardswish": -1.5,
+    "hard_mish": -1.0,
+    "tanhexp": -1.0788601,
+    "smish": -1.3945193,
+    "logish": -1.3724541,
+    "gish": -1.282051,
+    "phish": -1.1954312,
+    "serf": -1.19306,
+}
+NEAR = 1.0
+
+
+@dataclass
+class Case:
+    name: str
+    kwargs: dict[str, float] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return "-".join([self.name, *(f"{value:g}" for value in self.kwargs.values())])
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        return SPEC[self.name]
+
+    @property
+    def op(self) -> Any:
+        return getattr(torch.ops.act_ext, self.name)
+
+    @property
+    def backward_op(self) -> Any:
+        return getattr(torch.ops.act_ext, f"{self.name}_backward")
+
+    def function(self, x: Tensor, **more: Any) -> Tensor:
+        return getattr(act_ext.functional, self.name)(x, **self.kwargs, **more)
+
+    def native(self, x: Tensor) -> Tensor:
+        return NATIVE[self.name](x, **self.kwargs)
+
+    @property
+    def values(self) -> dict[str, float]:
+        """The parameters by name, defaults included."""
+        defaults = {}
+        for declared in filter(None, self.spec["params"].split(", ")):
+            name, _, default = declared.removeprefix("float ").partition("=")
+            if declared.startswith("float ") and default:
+                defaults[name] = float(default)
+        return defaults | self.kwargs
+
+    @property
+    def kinks(self) -> list[float]:
+        """Where the slope jumps, so that which side it takes is a convention."""
+        if self.name == "softplus":
+            return [self.values["threshold"] / self.values["beta"]]
+        if self.name in ("softshrink", "hardshrink"):
+            return [self.values["lambd"], -self.values["lambd"]]
+        if self.name == "threshold":
+            return [self.values["threshold"]]
+        if self.name == "hardtanh":
+            return [self.values["min_val"], self.values["max_val"]]
+        if self.name == "relu6":
+            return [0.0, 6.0]
+        if self.name == "hard_mish":
+            return [-2.0]
+        if self.name in ("hardsigmoid", "hardswish"):
+            return [-3.0, 3.0]
+        at_zero = ("binary_step", "relu", "leaky_relu", "relu_squared", "elu", "selu", "celu", "nlrelu")
+        return [0.0] if self.name in at_zero else []
+
+    def away_from_kinks(self, x: Tensor, distance: float) -> Tensor:
+        for kink in self.kinks:
+            near = (x - kink).abs() < distance
+            x = torch.where(near, x + 2 * distance * torch.where(x >= kink, 1, -1).to(x.dtype), x)
+        return x
+
+    def _rounded(self, dtype: torch.dtype) -> dict[str, float]:
+        """The parameters as the kernels for `dtype` take them."""
+        compute = torch.float64 if dtype == torch.float64 else torch.float32
+        return {name: torch.tensor(value, dtype=compute).item() for name, value in self.values.items()}
+
+    def formula(self, x: Tensor, dtype: torch.dtype = torch.float64) -> Tensor:
+        """The spec's formula on x, with parameters as the kernels for `dtype` take them."""
+        return self._evaluate(self.spec["formula"], x, dtype)
+
+    def derivative(self, x: Tensor) -> Tensor:
+        """The spec's derivative on x."""
+        return torch.as_tensor(self._evaluate(self.spec["derivative"], x, x.dtype), dtype=x.dtype).expand_as(x)
+
+    def _evaluate(self, expression: str, x: Tensor, dtype: torch.dtype) -> Any:
+        rounded = self._rounded(dtype)
+        scope = {name: getattr(torch, name) for name in dir(torch) if not name.startswith("_")}
+        scope |= {"sqrt": lambda v: v**0.5, "pi": torch.pi} | rounded | {"x": x}
+
+        def where(condition: Tensor, a: Any, b: Any) -> Tensor:
+            return torch.where(condition, torch.as_tensor(a, dtype=x.dtype), torch.as_tensor(b, dtype=x.dtype))
+
+        # torch imports parts of itself at the first use.
+        return eval(expression, {"__builtins__": {"__import__": __import__}, **scope, "where": where})
+
+    def slope_unit(self, x: Tensor, largest: float) -> Tensor:
+        """The magnitude whose unit counts for a slope at x that is smaller, given the largest slope."""
+        everywhere = self.name in ("sigmoid", "tanh")
+        near = (x.double() - SLOPE_ZERO.get(self.name, torch.inf)).abs() < NEAR
+        return torch.where(near | everywhere, largest, 0.0)
+
+    def reference(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Value and slope in float64 at x: the formula and its derivative, but for what cancels or overflows there."""
+        wide = x.detach().double().requires_grad_()
+        value = self.formula(wide, x.dtype)
+        slope = torch.zeros_like(wide)
+        if value.requires_grad:
+            slope = torch.autograd.grad(value.sum(), wide)[0]
+        value, wide = value.detach(), wide.detach()
+        if self.name == "tanhshrink":
+            # (x cosh x - sinh x) / cosh x, the numerator by its series of positive terms.
+            small = wide.clamp(-1, 1)
+            series = sum(2 * k / math.factorial(2 * k + 1) * small ** (2 * k + 1) for k in range(1, 12))
+            value = torch.where(wide.abs() < 1, series / torch.cosh(small), value)
+            slope = torch.tanh(wide) ** 2
+        elif self.name in ("elu", "selu", "celu"):
+            # exp where autograd has expm1 + 1.
+            inner = wide.clamp(max=0) / (self._rounded(x.dtype)["alpha"] if self.name == "celu" else 1)
+            outer = {"elu": self._rounded(x.dtype).get("alpha"), "selu": 1.7580993408473766, "celu": 1}[self.name]
+            slope = torch.where(wide > 0, slope, outer * torch.exp(inner))
+        elif self.name in ("tanhexp", "gish", "serf"):
+            # Further up the derivative has reached its limit, and exp overflows.
+            bounded = wide.detach().clamp(max=50).requires_grad_()
+            slope = torch.autograd.grad(self.formula(bounded, x.dtype).sum(), bounded)[0]
+        elif self.name == "squareplus":
+            b = self._rounded(x.dtype)["b"]
+            root = (wide * wide + b) ** 0.5
+            below = 0.5 * b / (root + wide.abs()) / root
+            slope = torch.where(wide < 0, below, 1 - below)
+        elif self.name in ("isru", "isrlu"):
+            root = (1 + self._rounded(x.dtype)["alpha"] * wide**2) ** -1.5
+            slope = root if self.name == "isru" else torch.where(wide < 0, root, 1.0)
+        elif self.name == "sigmoid":
+            slope = value * self.formula(-wide, x.dtype)
+        elif self.name == "softsign":
+            slope = (1 + wide.abs()) ** -2
+        return value, slope
+
+
+DEFAULTS = [Case(name, {"threshold": 0.1, "value": 0.0} if name == "threshold" else {}) for name in NAMES]
+CASES = DEFAULTS + [Case(name, kwargs) for name, sets in PARAMETERS.items() for kwargs in sets]
