@@ -145,7 +145,7 @@ class Case:
         """The magnitude whose unit counts for a slope at x that is smaller, given the largest slope."""
         everywhere = self.name in ("sigmoid", "tanh")
         near = (x.double() - SLOPE_ZERO.get(self.name, torch.inf)).abs() < NEAR
-        return torch.where(near | everywhere, largest, 0.0)
+        return torch.where(near | everywhere, torch.tensor(largest, dtype=torch.float64), 0.0)
 
     def reference(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Value and slope in float64 at x: the formula and its derivative, but for what cancels or overflows there."""

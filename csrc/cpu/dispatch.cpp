@@ -18,6 +18,7 @@
   extern const std::array<cpu::MaxoutTable, 3> maxout_tables;                                         \
   extern const cpu::RreluTable rrelu_table;                                                           \
   extern const std::array<cpu::ReducingTable, LearnedActivations::size> reducing_tables;              \
+  extern const cpu::AddTermsTable add_terms_table;                                                    \
   extern const std::array<std::array<cpu::Kernel, kDtypes>, LearnedActivations::size> numbers_tables; \
   static std::vector<cpu::Table> tables() {                                                           \
     std::vector<cpu::Table> list;                                                                     \
@@ -42,6 +43,7 @@ struct Capability {
   std::vector<Table> (*tables)();
   const std::array<RowsTable, RowKernels::size>& row_tables;
   const std::array<ReducingTable, LearnedActivations::size>& reducing_tables;
+  const AddTermsTable& add_terms;
   const std::array<std::array<Kernel, kDtypes>, LearnedActivations::size>& numbers_tables;
   const std::array<MaxoutTable, 3>& maxout_tables;
   const RreluTable& rrelu_table;
@@ -55,13 +57,13 @@ std::vector<Capability> capabilities() {
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  list.push_back({"avx512", avx512, AVX512::tables, AVX512::row_tables, AVX512::reducing_tables, AVX512::numbers_tables,
-                  AVX512::maxout_tables, AVX512::rrelu_table});
-  list.push_back({"avx2", avx2, AVX2::tables, AVX2::row_tables, AVX2::reducing_tables, AVX2::numbers_tables,
-                  AVX2::maxout_tables, AVX2::rrelu_table});
+  list.push_back({"avx512", avx512, AVX512::tables, AVX512::row_tables, AVX512::reducing_tables,
+                  AVX512::add_terms_table, AVX512::numbers_tables, AVX512::maxout_tables, AVX512::rrelu_table});
+  list.push_back({"avx2", avx2, AVX2::tables, AVX2::row_tables, AVX2::reducing_tables, AVX2::add_terms_table,
+                  AVX2::numbers_tables, AVX2::maxout_tables, AVX2::rrelu_table});
 #endif
   list.push_back({"default", true, DEFAULT::tables, DEFAULT::row_tables, DEFAULT::reducing_tables,
-                  DEFAULT::numbers_tables, DEFAULT::maxout_tables, DEFAULT::rrelu_table});
+                  DEFAULT::add_terms_table, DEFAULT::numbers_tables, DEFAULT::maxout_tables, DEFAULT::rrelu_table});
   return list;
 }
 
@@ -172,50 +174,33 @@ void run_buffered(Kernel kernel, int outputs, int operands, char** data, const i
                    [&](const Tile& tile) { kernel(tile.block, tile.columns * tile.rows, params); });
 }
 
-// A tile's terms of a parameter, added to the sums of its channels. steps: between the channels' sums.
-template <class T>
-void add_terms(const T* terms, const Tile& tile, Steps steps, double* sums) {
-  for (int64_t row = 0; row < tile.rows; ++row, terms += tile.columns, sums += steps.row) {
-    if (steps.column == 1) {
-      for (int64_t i = 0; i < tile.columns; ++i) sums[i] += terms[i];
-      continue;
-    }
-    // Of one channel, or of scattered ones.
-    double sum[4] = {};
-    for (int64_t i = 0; i < tile.columns; ++i) {
-      if (steps.column == 0) {
-        sum[i % 4] += terms[i];
-      } else {
-        sums[i * steps.column] += terms[i];
-      }
-    }
-    if (steps.column == 0) *sums += (sum[0] + sum[1]) + (sum[2] + sum[3]);
-  }
-}
-
 // T: as which elements are moved; Wide: what they are computed in.
 template <class T, class Wide>
 void run_reducing_buffered(ReducingKernel kernel, int outputs, int inputs, int parameters, char** data,
                            const int64_t* strides, int64_t size0, int64_t size1, const double* params,
                            const Reduced* reduced) {
   const int operands = outputs + inputs, first = operands - parameters;
+  const AddTerms add_terms = chosen().add_terms[sizeof(Wide) / 8];
   Wide terms[kMaxArity][kBlock];
-  char* to[kMaxArity];
-  for (int p = 0; p < parameters; ++p) to[p] = reinterpret_cast<char*>(terms[p]);
   for_each_tile<T>(outputs, operands, data, strides, size0, size1, [&](const Tile& tile) {
-    bool constant = true;
-    for (int p = 0; p < parameters; ++p) constant = constant && tile.is_constant(first + p);
+    char* to[kMaxArity];
     double sums[kMaxArity];
-    kernel(tile.block, tile.columns * tile.rows, params, sums, constant ? nullptr : to);
+    for (int p = 0; p < parameters; ++p) {
+      to[p] = tile.is_constant(first + p) ? nullptr : reinterpret_cast<char*>(terms[p]);
+    }
+    kernel(tile.block, tile.columns * tile.rows, params, sums, to);
     for (int p = 0; p < parameters; ++p) {
       const int k = first + p;
       double* const channel =
           reduced[p].sums + (tile.place[k] - reduced[p].parameter) / static_cast<int64_t>(sizeof(T));
-      if (constant) {
+      if (to[p] == nullptr) {
         *channel += sums[p];
       } else {
-        constexpr int64_t size = sizeof(T);
-        add_terms(terms[p], tile, {tile.steps[k].column / size, tile.steps[k].row / size}, channel);
+        const int64_t column = tile.steps[k].column / static_cast<int64_t>(sizeof(T));
+        const int64_t row = tile.steps[k].row / static_cast<int64_t>(sizeof(T));
+        for (int64_t r = 0; r < tile.rows; ++r) {
+          add_terms(terms[p] + r * tile.columns, tile.columns, column, channel + r * row);
+        }
       }
     }
   });

@@ -22,7 +22,7 @@ __attribute__((noinline, noclone)) void run_reducing(const F& f, std::index_sequ
       const Results<V, F::outputs> all = local(Memory<S>::load(in[I] + i)...);
       for (int k = 0; k < kept; ++k) Memory<S>::store(all.value[k], out[k] + i);
       for (int p = 0; p < F::parameters; ++p) {
-        if (terms == nullptr) {
+        if (terms[p] == nullptr) {
           total[p].part[v] = total[p].part[v] + all.value[kept + p];
         } else {
           store_in_order<S>(all.value[kept + p], terms[p] + i);
@@ -30,7 +30,9 @@ __attribute__((noinline, noclone)) void run_reducing(const F& f, std::index_sequ
       }
     }
   }
-  for (int p = 0; terms == nullptr && p < F::parameters; ++p) sums[p] = total[p].sum();
+  for (int p = 0; p < F::parameters; ++p) {
+    if (terms[p] == nullptr) sums[p] = total[p].sum();
+  }
 }
 
 // In blocks, so that a sum in the computing format stays short.
@@ -45,21 +47,27 @@ void reducing_kernel(char* const* operands, int64_t n, const double* params, dou
   T* to[F::parameters];
   for (int k = 0; k < kept; ++k) out[k] = reinterpret_cast<S*>(operands[k]);
   for (int k = 0; k < F::inputs; ++k) in[k] = reinterpret_cast<const S*>(operands[kept + k]);
-  for (int p = 0; terms != nullptr && p < F::parameters; ++p) to[p] = reinterpret_cast<T*>(terms[p]);
-  for (int p = 0; terms == nullptr && p < F::parameters; ++p) sums[p] = 0;
+  for (int p = 0; p < F::parameters; ++p) {
+    to[p] = reinterpret_cast<T*>(terms[p]);
+    sums[p] = 0;
+  }
 
   const int64_t whole = n - n % kLanes<S>;
   for (int64_t begin = 0; begin < n; begin += kBlock<S>) {
     double block[F::parameters];
     const int64_t end = std::min(begin + kBlock<S>, whole);
     if (end > begin) {
-      run_reducing(f, input_indices<F>, out, in, end - begin, block, terms == nullptr ? nullptr : to);
-      for (int p = 0; terms == nullptr && p < F::parameters; ++p) sums[p] += block[p];
+      run_reducing(f, input_indices<F>, out, in, end - begin, block, to);
+      for (int p = 0; p < F::parameters; ++p) {
+        if (to[p] == nullptr) sums[p] += block[p];
+      }
     }
     const int64_t done = std::max<int64_t>(end - begin, 0);
     for (int k = 0; k < kept; ++k) out[k] += done;
     for (int k = 0; k < F::inputs; ++k) in[k] += done;
-    for (int p = 0; terms != nullptr && p < F::parameters; ++p) to[p] += done;
+    for (T*& each : to) {
+      if (each != nullptr) each += done;
+    }
   }
   const int64_t tail = n - whole;
   if (tail == 0) return;
@@ -77,11 +85,31 @@ void reducing_kernel(char* const* operands, int64_t n, const double* params, dou
   run_reducing(f, input_indices<F>, into, from, kLanes<S>, sums, tail_terms);
   for (int k = 0; k < kept; ++k) std::memcpy(out[k], results[k], tail * sizeof(S));
   for (int p = 0; p < F::parameters; ++p) {
-    if (terms != nullptr) {
+    if (to[p] != nullptr) {
       std::memcpy(to[p], last[p], tail * sizeof(T));
     } else {
       for (int64_t i = 0; i < tail; ++i) sums[p] += last[p][i];
     }
+  }
+}
+
+template <class T>
+void add_terms(const void* terms, int64_t n, int64_t step, double* sums) {
+  const T* const from = static_cast<const T*>(terms);
+  if (step == 1) {
+    for (int64_t i = 0; i < n; ++i) sums[i] += from[i];
+  } else if (step != 0) {
+    for (int64_t i = 0; i < n; ++i) sums[i * step] += from[i];
+  } else {
+    constexpr int kParts = 8;
+    double part[kParts] = {};
+    int64_t i = 0;
+    for (; i + kParts <= n; i += kParts) {
+      for (int p = 0; p < kParts; ++p) part[p] += from[i + p];
+    }
+    for (int p = 0; i < n; ++i, ++p) part[p] += from[i];
+    for (int p = 1; p < kParts; ++p) part[0] += part[p];
+    *sums += part[0];
   }
 }
 

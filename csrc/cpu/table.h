@@ -15,10 +15,15 @@ using Kernel = void (*)(char* const* operands, int64_t n, const double* params);
 using Table = std::array<std::array<Kernel, kDtypes>, kPasses>;
 
 // A pass of an activation with learned parameters, on n contiguous elements: the last outputs, one for each parameter,
-// do not go to memory but, summed, to `sums`; or, where `terms` is given, as they are, in what they are computed in,
-// there.
+// do not go to memory but, summed, to `sums`; or, where `terms` has a place for them, as they are, in what they are
+// computed in, there.
 using ReducingKernel = void (*)(char* const* operands, int64_t n, const double* params, double* sums,
                                 char* const* terms);
+
+// Adds n of those terms to the sums of channels that lie `step` sums apart, or are one where that is 0; for float and
+// for double.
+using AddTerms = void (*)(const void* terms, int64_t n, int64_t step, double* sums);
+using AddTermsTable = std::array<AddTerms, 2>;
 
 // Backward and double backward.
 using ReducingTable = std::array<std::array<ReducingKernel, kDtypes>, 2>;
