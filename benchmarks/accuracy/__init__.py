@@ -1,0 +1,1 @@
+"""Measures the error of every op: `python -m benchmarks.accuracy`."""

@@ -1,0 +1,165 @@
+// The comparison of results with exact values, fast enough for all 2^32 inputs: it takes what a kernel gave for a chunk
+// of inputs and adds it to the statistics of the run.
+#include <torch/extension.h>
+
+#include <bit>
+#include <cmath>
+#include <cstdint>
+
+namespace {
+
+// How many errors fall below each of these bounds (in ULP) and not below the one before; the last bin is open.
+constexpr double kBounds[] = {0.5, 0.5001, 0.51, 0.55, 0.6, 0.75, 1, 1.5, 2, 3, 4, 8, 16, 64, 1024, 1e6};
+constexpr int kBins = std::size(kBounds) + 1;
+
+template <class T>
+struct Format;
+template <>
+struct Format<float> {
+  static constexpr int digits = 24, lowest = -149;  // the exponent of the smallest subnormal
+  static constexpr double largest = 0x1.fffffep127;
+};
+template <>
+struct Format<at::BFloat16> {
+  static constexpr int digits = 8, lowest = -133;
+  static constexpr double largest = 0x1.fep127;
+};
+template <>
+struct Format<at::Half> {
+  static constexpr int digits = 11, lowest = -24;
+  static constexpr double largest = 65504;
+};
+
+// 2^n for an n in the range of normal doubles.
+double power(int n) { return std::bit_cast<double>(static_cast<int64_t>(n + 1023) << 52); }
+int exponent(double x) { return static_cast<int>(std::bit_cast<uint64_t>(x) >> 52 & 0x7FF) - 1023; }
+
+// The spacing of T's numbers at a magnitude.
+template <class T>
+double unit_at(double magnitude) {
+  const int e = exponent(std::min(magnitude, Format<T>::largest));
+  return power(std::max(e - Format<T>::digits + 1, Format<T>::lowest));
+}
+
+// exact rounded to T, nearest even.
+template <class T>
+double rounded(double exact) {
+  const double unit = unit_at<T>(std::abs(exact));
+  const double whole = std::nearbyint(exact / unit) * unit;
+  return std::abs(whole) > Format<T>::largest ? std::copysign(INFINITY, exact) : whole;
+}
+
+struct Stats {
+  int64_t count = 0, misrounded = 0, wrong = 0;  // wrong: NaN or infinite where the exact value is not, or the reverse
+  double worst = -1, worst_input = 0, worst_result = 0, worst_exact = 0, first_wrong = 0;
+  std::array<int64_t, kBins> histogram{};
+
+  void add(double error, double input, double result, double exact) {
+    ++count;
+    int bin = 0;
+    while (bin < kBins - 1 && error > kBounds[bin]) ++bin;
+    ++histogram[bin];
+    if (error > worst) worst = error, worst_input = input, worst_result = result, worst_exact = exact;
+  }
+  void add_wrong(double input) {
+    ++count;
+    if (wrong++ == 0) first_wrong = input;
+  }
+};
+
+// at_least: for each element the magnitude whose unit counts where the exact value is smaller, or NaN where none is
+// judged.
+template <class T>
+void compare(Stats& stats, const T* result, const double* exact, const double* input, const double* at_least,
+             int64_t n) {
+  for (int64_t i = 0; i < n; ++i) {
+    if (std::isnan(at_least[i])) continue;
+    const double x = exact[i], y = static_cast<double>(static_cast<float>(result[i]));
+    if (std::isnan(x) || std::isnan(y)) {
+      if (std::isnan(x) && std::isnan(y)) {
+        ++stats.count;
+        ++stats.histogram[0];
+      } else {
+        stats.add_wrong(input[i]);
+      }
+      continue;
+    }
+    const double nearest = rounded<T>(x);
+    if (y == nearest) {
+      // An infinity that is right has no distance.
+      stats.add(std::isinf(y) ? 0 : std::abs(y - x) / unit_at<T>(std::abs(x)), input[i], y, x);
+      continue;
+    }
+    ++stats.misrounded;
+    // Next to an infinity that the exact value rounds to stands the largest number.
+    const double here = std::isinf(nearest) ? std::copysign(Format<T>::largest, x) : x;
+    if (std::isinf(x) || std::isinf(y)) {
+      const bool close =
+          !std::isinf(x) && std::abs(x) > Format<T>::largest * (1 - 0x1p-6) && std::signbit(x) == std::signbit(y);
+      if (!close) {
+        stats.add_wrong(input[i]);
+        continue;
+      }
+    }
+    const double finite = std::isinf(y) ? std::copysign(Format<T>::largest + unit_at<T>(Format<T>::largest), y) : y;
+    stats.add(std::abs(finite - here) / unit_at<T>(std::max(std::abs(x), at_least[i])), input[i], y, x);
+  }
+}
+
+void add(Stats& stats, const at::Tensor& result, const at::Tensor& exact, const at::Tensor& input,
+         const at::Tensor& at_least) {
+  const int64_t n = result.numel();
+  for (const at::Tensor* each : {&exact, &input, &at_least}) {
+    TORCH_CHECK(each->scalar_type() == at::kDouble && each->is_contiguous() && each->numel() == n,
+                "exact, input and at_least must be contiguous float64 tensors of result's size");
+  }
+  TORCH_CHECK(result.is_contiguous(), "result must be contiguous");
+  const auto run = [&](auto zero) {
+    using T = decltype(zero);
+    compare<T>(stats, result.const_data_ptr<T>(), exact.const_data_ptr<double>(), input.const_data_ptr<double>(),
+               at_least.const_data_ptr<double>(), n);
+  };
+  switch (result.scalar_type()) {
+    case at::kFloat:
+      return run(0.0f);
+    case at::kBFloat16:
+      return run(at::BFloat16());
+    case at::kHalf:
+      return run(at::Half());
+    default:
+      TORCH_CHECK(false, "result must be of float32, bfloat16 or float16, got ", result.scalar_type());
+  }
+}
+
+// All bit patterns of [begin, end) in steps, as numbers.
+at::Tensor float32_inputs(int64_t begin, int64_t end, int64_t step) {
+  at::Tensor inputs = at::empty({(end - begin + step - 1) / step}, at::kFloat);
+  float* const to = inputs.mutable_data_ptr<float>();
+  int64_t i = 0;
+  for (int64_t bits = begin; bits < end; bits += step) to[i++] = std::bit_cast<float>(static_cast<uint32_t>(bits));
+  return inputs;
+}
+
+}  // namespace
+
+PYBIND11_MODULE(TORCH_EXTENSION_NAME, module) {
+  namespace py = pybind11;
+  py::class_<Stats>(module, "Stats")
+      .def(py::init())
+      .def("add", &add, py::call_guard<py::gil_scoped_release>())
+      .def("as_dict", [](const Stats& s) {
+        py::dict dict;
+        dict["count"] = s.count;
+        dict["misrounded"] = s.misrounded;
+        dict["wrong"] = s.wrong;
+        dict["first_wrong"] = s.wrong > 0 ? py::cast(s.first_wrong) : py::none();
+        dict["worst"] = s.worst;
+        dict["input"] = s.worst_input;
+        dict["result"] = s.worst_result;
+        dict["exact"] = s.worst_exact;
+        dict["histogram"] = s.histogram;
+        return dict;
+      });
+  module.def("float32_inputs", &float32_inputs);
+  module.attr("BOUNDS") = std::vector<double>(std::begin(kBounds), std::end(kBounds));
+}

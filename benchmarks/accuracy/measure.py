@@ -1,0 +1,168 @@
+"""Runs the ops over all inputs of a dtype, or every so manieth, and collects their errors.
+
+The work is cut in pieces, each an op's values and slopes over a range of inputs, which processes share. What a piece
+gives is a line of a file: an interrupted run goes on where it stopped, as long as the library is the same.
+"""
+
+import hashlib
+import json
+import multiprocessing
+import os
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+from torch.utils import cpp_extension
+
+import act_ext
+from benchmarks.cases import CASES, Case
+
+PARTS = 32  # of the 2^32 inputs of float32
+CHUNK = 1 << 15  # elements, whose intermediate results stay in a cache
+LOW = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+WHO = ("act_ext", "native")
+WHAT = ("value", "slope")
+
+
+@cache
+def core() -> Any:
+    """The C++ part, compiled at the first use."""
+    # In a virtual environment that is not active, ninja stands beside the interpreter.
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    source = Path(__file__).with_name("core.cpp")
+    flags = ["-O3", "-std=c++20", "-fno-math-errno", "-Wno-psabi"]
+    return cpp_extension.load("act_ext_accuracy", [str(source)], extra_cflags=flags, verbose=False)
+
+
+@dataclass(frozen=True)
+class Piece:
+    case: int
+    dtype: str
+    part: int = 0
+    step: int = 1
+
+    @property
+    def key(self) -> str:
+        return f"{CASES[self.case]} {self.dtype} {self.part} of {PARTS} by {self.step}"
+
+
+def pieces(step: int, names: list[str] | None) -> Iterator[Piece]:
+    # Short runs are not worth dividing.
+    parts = PARTS if step < 64 else 1
+    for index, case in enumerate(CASES):
+        if names is not None and case.name not in names:
+            continue
+        for dtype in LOW:
+            yield Piece(index, dtype)
+        for part in range(parts):
+            yield Piece(index, "float32", part * PARTS // parts, step)
+
+
+def chunks(piece: Piece) -> Iterator[Tensor]:
+    if piece.dtype != "float32":
+        yield torch.arange(-(2**15), 2**15, dtype=torch.int32).to(torch.int16).view(LOW[piece.dtype])
+        return
+    size = 2**32 // PARTS if piece.step < 64 else 2**32
+    begin, end = piece.part * size, piece.part * size + size
+    first = -(-begin // piece.step) * piece.step  # the steps go on over the parts' edges
+    for start in range(first, end, CHUNK * piece.step):
+        yield core().float32_inputs(start, min(start + CHUNK * piece.step, end), piece.step)
+
+
+def results(case: Case, who: str, x: Tensor) -> dict[str, Tensor]:
+    """Value and, where there is one, slope: the gradient for a grad_output of 1."""
+    input = x.detach().requires_grad_()
+    value = case.function(input) if who == "act_ext" else case.native(input)
+    found = {"value": value.detach()}
+    if value.requires_grad:
+        found["slope"] = torch.autograd.grad(value, input, torch.ones_like(value))[0].contiguous()
+    return found
+
+
+@cache
+def largest_slope(case: int) -> float:
+    slopes = CASES[case].reference(torch.linspace(-20, 20, 40001))[1]
+    return slopes.abs().max().float().item()  # rounded: it may lie next to a power of 2
+
+
+def exact(case: Case, x: Tensor, value: Tensor) -> dict[str, Tensor]:
+    """value: act_ext's result. Of its slope, in sixteen bits, sigmoid's and tanh's are those that are asked for."""
+    of_value, of_slope = case.reference(x)
+    if case.name in ("sigmoid", "tanh") and x.dtype != torch.float32:
+        y = value.double()
+        of_slope = y * (1 - y) if case.name == "sigmoid" else 1 - y * y
+    return {"value": of_value.contiguous(), "slope": of_slope.contiguous()}
+
+
+def units(index: int, x: Tensor) -> dict[str, Tensor]:
+    """The magnitude whose unit counts where the exact value is smaller; NaN where nothing is judged."""
+    case = CASES[index]
+    unit = {"value": torch.zeros_like(x, dtype=torch.float64), "slope": case.slope_unit(x, largest_slope(index))}
+    for kink in case.kinks:  # which side counts there is a convention
+        unit["slope"] = torch.where(x == torch.tensor(kink, dtype=x.dtype), torch.nan, unit["slope"])
+    return {what: torch.where(x.isfinite(), each, torch.nan) for what, each in unit.items()}
+
+
+def measure(piece: Piece) -> dict[str, Any]:
+    """The statistics of a piece, by whose kernel and of what."""
+    torch.set_num_threads(1)
+    case = CASES[piece.case]
+    stats = {(who, what): core().Stats() for who in WHO for what in WHAT}
+    for x in chunks(piece):
+        wide = x.double()
+        ours = results(case, "act_ext", x)
+        truth = exact(case, x, ours["value"])
+        unit = units(piece.case, x)
+        for who in WHO:
+            for what, result in (ours if who == "act_ext" else results(case, who, x)).items():
+                stats[who, what].add(result, truth[what], wide, unit[what])
+    return {f"{who} {what}": s.as_dict() for (who, what), s in stats.items()}
+
+
+def merged(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """The statistics of several pieces as one."""
+    worst = max(parts, key=lambda part: part["worst"])
+    total = {key: sum(part[key] for part in parts) for key in ("count", "misrounded", "wrong")}
+    first = next((part["first_wrong"] for part in parts if part["wrong"]), None)
+    bins = [sum(column) for column in zip(*(part["histogram"] for part in parts), strict=True)]
+    return worst | total | {"first_wrong": first, "histogram": bins}
+
+
+def fingerprint() -> str:
+    """Of the library that is measured."""
+    library = Path(act_ext.__file__).with_name("libact_ext.so")
+    return hashlib.sha256(library.read_bytes() + act_ext.cpu_capability().encode()).hexdigest()[:16]
+
+
+def run(step: int, names: list[str] | None, log: Path) -> dict[tuple[str, str], dict[str, Any]]:
+    """The statistics by case and dtype."""
+    core()  # compiled once, before the processes ask for it
+    mark, todo = fingerprint(), list(pieces(step, names))
+    done: dict[str, Any] = {}
+    if log.exists():
+        lines = map(json.loads, log.read_text().splitlines())
+        done = {line["key"]: line["stats"] for line in lines if line["library"] == mark}
+    log.parent.mkdir(parents=True, exist_ok=True)
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    pool = ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn"))
+    with Progress(*columns) as progress, pool, log.open("a") as file:
+        task = progress.add_task("accuracy", total=len(todo), completed=sum(piece.key in done for piece in todo))
+        futures = {pool.submit(measure, piece): piece for piece in todo if piece.key not in done}
+        for future in as_completed(futures):
+            piece = futures[future]
+            done[piece.key] = future.result()
+            line = {"key": piece.key, "library": mark, **asdict(piece), "stats": done[piece.key]}
+            file.write(json.dumps(line) + "\n")
+            file.flush()
+            progress.update(task, description=str(CASES[piece.case]), advance=1)
+    groups: dict[tuple[str, str], list[Any]] = {}
+    for piece in todo:
+        groups.setdefault((str(CASES[piece.case]), piece.dtype), []).append(done[piece.key])
+    return {key: {name: merged([part[name] for part in group]) for name in group[0]} for key, group in groups.items()}
