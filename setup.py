@@ -1,6 +1,7 @@
 """Builds act_ext: an op library without Python (act_ext/libact_ext.so) and the module _C that links to it.
 
-Environment: FORCE_CUDA=1 or 0, TORCH_CUDA_ARCH_LIST, CUDA_HOME, MAX_JOBS, CXX.
+Environment: FORCE_CUDA=1 or 0, TORCH_CUDA_ARCH_LIST, CUDA_HOME, MAX_JOBS, CXX; ACT_EXT_CPU_CAPABILITIES, the
+instruction sets to build kernels for beside the one for any processor: "avx2,avx512" if it is not set, "" for none.
 """
 
 import os
@@ -26,8 +27,12 @@ FAMILIES = ["rectifiers", "exponential", "sigmoidal", "gated", "literature", "lo
 FAMILIES += ["learned", "softmax", "maxout", "rrelu"]
 CPU_FLAGS = {"DEFAULT": []}
 if platform.machine() == "x86_64":
-    CPU_FLAGS["AVX2"] = ["-mavx2", "-mfma", "-mf16c"]
-    CPU_FLAGS["AVX512"] = [*CPU_FLAGS["AVX2"], "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"]
+    avx2 = ["-mavx2", "-mfma", "-mf16c"]
+    known = {"avx2": avx2, "avx512": [*avx2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"]}
+    for name in filter(None, os.environ.get("ACT_EXT_CPU_CAPABILITIES", "avx2,avx512").split(",")):
+        if name not in known:
+            sys.exit(f"ACT_EXT_CPU_CAPABILITIES must name instruction sets of {', '.join(known)}, got {name!r}")
+        CPU_FLAGS[name.upper()] = known[name]
 
 # Products and sums are fused where the source says so and nowhere else: every instruction set gives the same bits.
 MATH_FLAGS = ["-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
@@ -148,7 +153,7 @@ def op_library():
     extension = cpp_extension.CUDAExtension if WITH_CUDA else cpp_extension.CppExtension
     cuda_sources = sources("cuda", suffixes=(".cpp", ".cu")) if WITH_CUDA else []
     portable = [path for path in sources("cpu") if path not in FAMILY_SOURCES]
-    define = ["-DACT_EXT_WITH_CUDA"] if WITH_CUDA else []
+    define = [f"-DACT_EXT_WITH_{what}" for what in CPU_FLAGS] + ["-DACT_EXT_WITH_CUDA"] * WITH_CUDA
     library = extension(
         "act_ext.libact_ext",
         ["csrc/registry.cpp", *portable, *sources("torch"), *cuda_sources],

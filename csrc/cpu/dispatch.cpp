@@ -29,8 +29,10 @@
 #define ACT_EXT_APPEND(Family, name) list.insert(list.end(), name##_tables.begin(), name##_tables.end());
 
 ACT_EXT_CAPABILITY(DEFAULT)
-#ifdef __x86_64__
+#ifdef ACT_EXT_WITH_AVX2
 ACT_EXT_CAPABILITY(AVX2)
+#endif
+#ifdef ACT_EXT_WITH_AVX512
 ACT_EXT_CAPABILITY(AVX512)
 #endif
 
@@ -49,21 +51,27 @@ struct Capability {
   const RreluTable& rrelu_table;
 };
 
+#define ACT_EXT_TABLES(NAME)                                                                          \
+  NAME::tables, NAME::row_tables, NAME::reducing_tables, NAME::add_terms_table, NAME::numbers_tables, \
+      NAME::maxout_tables, NAME::rrelu_table
+
 // Best first.
 std::vector<Capability> capabilities() {
   std::vector<Capability> list;
 #ifdef __x86_64__
   __builtin_cpu_init();
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  [[maybe_unused]] const bool avx2 =
+      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+#endif
+#ifdef ACT_EXT_WITH_AVX512
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  list.push_back({"avx512", avx512, AVX512::tables, AVX512::row_tables, AVX512::reducing_tables,
-                  AVX512::add_terms_table, AVX512::numbers_tables, AVX512::maxout_tables, AVX512::rrelu_table});
-  list.push_back({"avx2", avx2, AVX2::tables, AVX2::row_tables, AVX2::reducing_tables, AVX2::add_terms_table,
-                  AVX2::numbers_tables, AVX2::maxout_tables, AVX2::rrelu_table});
+  list.push_back({"avx512", avx512, ACT_EXT_TABLES(AVX512)});
 #endif
-  list.push_back({"default", true, DEFAULT::tables, DEFAULT::row_tables, DEFAULT::reducing_tables,
-                  DEFAULT::add_terms_table, DEFAULT::numbers_tables, DEFAULT::maxout_tables, DEFAULT::rrelu_table});
+#ifdef ACT_EXT_WITH_AVX2
+  list.push_back({"avx2", avx2, ACT_EXT_TABLES(AVX2)});
+#endif
+  list.push_back({"default", true, ACT_EXT_TABLES(DEFAULT)});
   return list;
 }
 

@@ -30,7 +30,7 @@ void check_elementwise(const Numbers& sizes, Arrangement arrangement, bool dense
       operands.strides[k][d] = list.back().stride(d) * static_cast<int64_t>(sizeof(S));
     }
   }
-  require(launch<Op, pass, S>(operands, params, nullptr) == nullptr, "no launch");
+  require(launch_op<Op, pass, S>(operands, params, nullptr) == nullptr, "no launch");
   for (int64_t i = 0; i < product_of(sizes); ++i) {
     const auto results = expected<S>(F(params), inputs, i, std::make_index_sequence<F::inputs>());
     for (int k = 0; k < F::outputs; ++k) {
