@@ -13,6 +13,8 @@ from benchmarks.natives import NATIVE
 
 SPEC = {spec["name"]: spec for spec in SPECS if spec["kind"] == "pointwise"}
 NAMES = list(SPEC)
+# What the specs' formulas are written in.
+TORCH = {name: getattr(torch, name) for name in dir(torch) if not name.startswith("_")}
 
 # Parameter sets beside the defaults.
 PARAMETERS: dict[str, list[dict[str, float]]] = {
@@ -33,9 +35,7 @@ PARAMETERS: dict[str, list[dict[str, float]]] = {
     "sine": [{"omega": 0.5}, {"omega": -2.0}],  # products that float64 does not round; the rest in test_accuracy.py
 }
 
-# The unit is that of the exact value's last place, but of the last place of the largest slope within this distance of
-# the point where a slope changes its sign, and everywhere for sigmoid and tanh, whose slope comes from the rounded
-# result as in torch.
+# Where slopes change their sign: swish's at beta 1. Errors there count in units of the last place of the largest slope.
 SLOPE_ZERO = {
     "silu": -1.2784645,
     "swish": -1.2784645,
@@ -52,7 +52,6 @@ SLOPE_ZERO = {
     "phish": -1.1954312,
     "serf": -1.19306,
 }
-NEAR = 1.0
 
 
 @dataclass
@@ -132,8 +131,7 @@ class Case:
 
     def _evaluate(self, expression: str, x: Tensor, dtype: torch.dtype) -> Any:
         rounded = self._rounded(dtype)
-        scope = {name: getattr(torch, name) for name in dir(torch) if not name.startswith("_")}
-        scope |= {"sqrt": lambda v: v**0.5, "pi": torch.pi} | rounded | {"x": x}
+        scope = TORCH | {"sqrt": lambda v: v**0.5, "pi": torch.pi} | rounded | {"x": x}
 
         def where(condition: Tensor, a: Any, b: Any) -> Tensor:
             return torch.where(condition, torch.as_tensor(a, dtype=x.dtype), torch.as_tensor(b, dtype=x.dtype))
@@ -141,11 +139,15 @@ class Case:
         # torch imports parts of itself at the first use.
         return eval(expression, {"__builtins__": {"__import__": __import__}, **scope, "where": where})
 
-    def slope_unit(self, x: Tensor, largest: float) -> Tensor:
-        """The magnitude whose unit counts for a slope at x that is smaller, given the largest slope."""
-        everywhere = self.name in ("sigmoid", "tanh")
-        near = (x.double() - SLOPE_ZERO.get(self.name, torch.inf)).abs() < NEAR
-        return torch.where(near | everywhere, torch.tensor(largest, dtype=torch.float64), 0.0)
+    @property
+    def slope_zero(self) -> tuple[float, float]:
+        """Where the largest slope's unit counts: around a point, within a distance. It does within 1 of the point
+        where the slope changes its sign (for swish, of beta x), and everywhere for sigmoid and tanh, whose slope comes
+        from the rounded result as in torch."""
+        if self.name in ("sigmoid", "tanh"):
+            return 0.0, math.inf
+        scale = self.values["beta"] if self.name == "swish" else 1.0
+        return (SLOPE_ZERO[self.name] / scale, 1 / abs(scale)) if self.name in SLOPE_ZERO and scale else (0.0, 0.0)
 
     def reference(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Value and slope in float64 at x: the formula and its derivative, but for what cancels there."""

@@ -1,20 +1,24 @@
-"""The exhaustive accuracy runs of benchmarks/accuracy: what they count, and that they go on where they stopped."""
+"""The accuracy runs of benchmarks/accuracy: what they count, that they go on where they stopped, and that no error is
+larger than published, on all inputs of the small dtypes and every 997th of float32."""
 
+import json
 import math
 
 import pytest
 import torch
 
+from benchmarks.accuracy import page
 from benchmarks.accuracy.measure import core, merged, run
 
 pytestmark = pytest.mark.slow
+LOW_PRECISION_ULP = 0.51
 
 
-def compare(result, exact, dtype=torch.float32, at_least=0.0):
+def compare(result, exact, dtype=torch.float32, inputs=(1.0,), **rule):
     stats = core().Stats()
     exact = torch.tensor(exact, dtype=torch.float64)
-    at_least = torch.full_like(exact, at_least)
-    stats.add(torch.tensor(result, dtype=torch.float64).to(dtype), exact, exact.clone(), at_least)
+    inputs = torch.tensor(inputs, dtype=dtype).expand_as(exact).contiguous()
+    stats.add(torch.tensor(result, dtype=torch.float64).to(dtype), exact, inputs, core().Rule(**rule))
     return stats.as_dict()
 
 
@@ -42,8 +46,12 @@ def test_error(result, exact, dtype, ulp):
 
 
 def test_the_unit_of_a_larger_magnitude():
-    assert compare([2**-10], [0.0], at_least=1.0)["worst"] == 2**13
-    assert compare([5.0], [0.0], at_least=math.nan)["count"] == 0
+    assert compare([2**-10], [0.0], point=0.5, near=0.6, magnitude=1.0)["worst"] == 2**13
+    assert compare([2**-10], [0.0], point=0.5, near=0.5, magnitude=1.0)["worst"] == 2**139
+
+
+def test_where_nothing_is_judged():
+    assert compare([5.0] * 4, [0.0] * 4, inputs=(1.0, 2.0, math.inf, math.nan), kinks=[2.0])["count"] == 1
 
 
 def test_what_is_not_finite():
@@ -59,14 +67,27 @@ def test_misrounded():
 
 def test_a_run_goes_on(tmp_path):
     log = tmp_path / "log.jsonl"
-    first = run(2**16 + 1, ["relu", "mish"], log)
+    first = run(2**16 + 1, ["relu", "mish"], True, log)
     lines = log.read_text().splitlines()
     assert len(lines) == 2 * 3
-    mish = first["mish", "float32"]
+    mish = first["mish float32"]
     assert mish["act_ext value"]["count"] > 65000
     assert 0.5 < mish["act_ext value"]["worst"] < 4
     assert mish["native slope"]["worst"] > 1000
-    assert first["relu", "float16"]["act_ext value"]["worst"] == 0
+    assert first["relu float16"]["act_ext value"]["worst"] == 0
     log.write_text("\n".join(lines[:4]) + "\n")
-    assert run(2**16 + 1, ["relu", "mish"], log) == first
+    assert run(2**16 + 1, ["relu", "mish"], True, log) == first
     assert len(log.read_text().splitlines()) == 6
+
+
+def test_published_errors_hold():
+    worse = page.worse_than_published(run(997, None, False, None))
+    assert not worse, "\n".join(worse)
+
+
+def test_published_errors_are_small():
+    published = json.loads(page.PUBLISHED.read_text())["results"]
+    for key, found in published.items():
+        for what in ("act_ext value", "act_ext slope"):
+            assert found[what]["wrong"] == 0, (key, what)
+            assert found[what]["worst"] <= (4 if key.endswith("float32") else LOW_PRECISION_ULP), (key, what)

@@ -2,6 +2,7 @@
 // of inputs and adds it to the statistics of the run.
 #include <torch/extension.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -41,13 +42,23 @@ double unit_at(double magnitude) {
   return power(std::max(e - Format<T>::digits + 1, Format<T>::lowest));
 }
 
-// exact rounded to T, nearest even.
+// exact rounded to T, nearest even: a whole number of units, which adding and subtracting 1.5 2^52 leaves of it.
 template <class T>
 double rounded(double exact) {
-  const double unit = unit_at<T>(std::abs(exact));
-  const double whole = std::nearbyint(exact / unit) * unit;
+  const double unit = unit_at<T>(std::abs(exact)), shift = 0x1.8p52 * unit;
+  const double whole = std::abs(exact) > Format<T>::largest * 2 ? exact : (exact + shift) - shift;
   return std::abs(whole) > Format<T>::largest ? std::copysign(INFINITY, exact) : whole;
 }
+
+// Where a result is judged, and by which unit: not at infinities, NaN and the kinks; near a point (where a slope
+// changes its sign) by that of a magnitude, if the exact value's own is smaller.
+struct Rule {
+  std::vector<double> kinks;
+  double point = 0, near = 0, magnitude = 0;
+
+  bool judges(double x) const { return std::isfinite(x) && std::find(kinks.begin(), kinks.end(), x) == kinks.end(); }
+  double magnitude_at(double x) const { return std::abs(x - point) < near ? magnitude : 0; }
+};
 
 struct Stats {
   int64_t count = 0, misrounded = 0, wrong = 0;  // wrong: NaN or infinite where the exact value is not, or the reverse
@@ -67,27 +78,25 @@ struct Stats {
   }
 };
 
-// at_least: for each element the magnitude whose unit counts where the exact value is smaller, or NaN where none is
-// judged.
 template <class T>
-void compare(Stats& stats, const T* result, const double* exact, const double* input, const double* at_least,
-             int64_t n) {
+void compare(Stats& stats, const T* result, const double* exact, const T* input, const Rule& rule, int64_t n) {
   for (int64_t i = 0; i < n; ++i) {
-    if (std::isnan(at_least[i])) continue;
+    const double at = static_cast<double>(static_cast<float>(input[i]));
+    if (!rule.judges(at)) continue;
     const double x = exact[i], y = static_cast<double>(static_cast<float>(result[i]));
     if (std::isnan(x) || std::isnan(y)) {
       if (std::isnan(x) && std::isnan(y)) {
         ++stats.count;
         ++stats.histogram[0];
       } else {
-        stats.add_wrong(input[i]);
+        stats.add_wrong(at);
       }
       continue;
     }
     const double nearest = rounded<T>(x);
     if (y == nearest) {
       // An infinity that is right has no distance.
-      stats.add(std::isinf(y) ? 0 : std::abs(y - x) / unit_at<T>(std::abs(x)), input[i], y, x);
+      stats.add(std::isinf(y) ? 0 : std::abs(y - x) / unit_at<T>(std::abs(x)), at, y, x);
       continue;
     }
     ++stats.misrounded;
@@ -97,27 +106,26 @@ void compare(Stats& stats, const T* result, const double* exact, const double* i
       const bool close =
           !std::isinf(x) && std::abs(x) > Format<T>::largest * (1 - 0x1p-6) && std::signbit(x) == std::signbit(y);
       if (!close) {
-        stats.add_wrong(input[i]);
+        stats.add_wrong(at);
         continue;
       }
     }
     const double finite = std::isinf(y) ? std::copysign(Format<T>::largest + unit_at<T>(Format<T>::largest), y) : y;
-    stats.add(std::abs(finite - here) / unit_at<T>(std::max(std::abs(x), at_least[i])), input[i], y, x);
+    const double magnitude = std::max(std::abs(x), rule.magnitude_at(at));
+    stats.add(std::abs(finite - here) / unit_at<T>(magnitude), at, y, x);
   }
 }
 
-void add(Stats& stats, const at::Tensor& result, const at::Tensor& exact, const at::Tensor& input,
-         const at::Tensor& at_least) {
+void add(Stats& stats, const at::Tensor& result, const at::Tensor& exact, const at::Tensor& input, const Rule& rule) {
   const int64_t n = result.numel();
-  for (const at::Tensor* each : {&exact, &input, &at_least}) {
-    TORCH_CHECK(each->scalar_type() == at::kDouble && each->is_contiguous() && each->numel() == n,
-                "exact, input and at_least must be contiguous float64 tensors of result's size");
+  TORCH_CHECK(exact.scalar_type() == at::kDouble && input.scalar_type() == result.scalar_type(),
+              "exact must be of float64 and input of result's dtype");
+  for (const at::Tensor* each : {&result, &exact, &input}) {
+    TORCH_CHECK(each->is_contiguous() && each->numel() == n, "the tensors must be contiguous and of one size");
   }
-  TORCH_CHECK(result.is_contiguous(), "result must be contiguous");
   const auto run = [&](auto zero) {
     using T = decltype(zero);
-    compare<T>(stats, result.const_data_ptr<T>(), exact.const_data_ptr<double>(), input.const_data_ptr<double>(),
-               at_least.const_data_ptr<double>(), n);
+    compare<T>(stats, result.const_data_ptr<T>(), exact.const_data_ptr<double>(), input.const_data_ptr<T>(), rule, n);
   };
   switch (result.scalar_type()) {
     case at::kFloat:
@@ -144,6 +152,9 @@ at::Tensor float32_inputs(int64_t begin, int64_t end, int64_t step) {
 
 PYBIND11_MODULE(TORCH_EXTENSION_NAME, module) {
   namespace py = pybind11;
+  py::class_<Rule>(module, "Rule")
+      .def(py::init<std::vector<double>, double, double, double>(), py::arg("kinks") = std::vector<double>(),
+           py::arg("point") = 0.0, py::arg("near") = 0.0, py::arg("magnitude") = 0.0);
   py::class_<Stats>(module, "Stats")
       .def(py::init())
       .def("add", &add, py::call_guard<py::gil_scoped_release>())

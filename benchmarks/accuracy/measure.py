@@ -25,7 +25,7 @@ import act_ext
 from benchmarks.cases import CASES, Case
 
 PARTS = 32  # of the 2^32 inputs of float32
-CHUNK = 1 << 15  # elements, whose intermediate results stay in a cache
+CHUNK = 1 << 14  # elements: their intermediate results stay in a cache, and are not returned to the system
 LOW = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 WHO = ("act_ext", "native")
 WHAT = ("value", "slope")
@@ -47,22 +47,24 @@ class Piece:
     dtype: str
     part: int = 0
     step: int = 1
+    native: bool = False  # also the native op
 
     @property
     def key(self) -> str:
-        return f"{CASES[self.case]} {self.dtype} {self.part} of {PARTS} by {self.step}"
+        whose = " and native" if self.native else ""
+        return f"{CASES[self.case]}{whose} {self.dtype} {self.part} of {PARTS} by {self.step}"
 
 
-def pieces(step: int, names: list[str] | None) -> Iterator[Piece]:
+def pieces(step: int, names: list[str] | None, native: bool) -> Iterator[Piece]:
     # Short runs are not worth dividing.
     parts = PARTS if step < 64 else 1
     for index, case in enumerate(CASES):
         if names is not None and case.name not in names:
             continue
         for dtype in LOW:
-            yield Piece(index, dtype)
+            yield Piece(index, dtype, native=native)
         for part in range(parts):
-            yield Piece(index, "float32", part * PARTS // parts, step)
+            yield Piece(index, "float32", part * PARTS // parts, step, native)
 
 
 def chunks(piece: Piece) -> Iterator[Tensor]:
@@ -87,9 +89,13 @@ def results(case: Case, who: str, x: Tensor) -> dict[str, Tensor]:
 
 
 @cache
-def largest_slope(case: int) -> float:
-    slopes = CASES[case].reference(torch.linspace(-20, 20, 40001))[1]
-    return slopes.abs().max().float().item()  # rounded: it may lie next to a power of 2
+def rules(index: int, dtype: torch.dtype) -> dict[str, Any]:
+    """Where value and slope are judged, and by which unit."""
+    case = CASES[index]
+    slopes = case.reference(torch.linspace(-20, 20, 40001))[1]
+    largest = slopes.abs().max().float().item()  # rounded: it may lie next to a power of 2
+    kinks = torch.tensor(case.kinks, dtype=dtype).tolist()  # which side counts there is a convention
+    return {"value": core().Rule(), "slope": core().Rule(kinks, *case.slope_zero, largest)}
 
 
 def exact(case: Case, x: Tensor, value: Tensor) -> dict[str, Tensor]:
@@ -101,28 +107,19 @@ def exact(case: Case, x: Tensor, value: Tensor) -> dict[str, Tensor]:
     return {"value": of_value.contiguous(), "slope": of_slope.contiguous()}
 
 
-def units(index: int, x: Tensor) -> dict[str, Tensor]:
-    """The magnitude whose unit counts where the exact value is smaller; NaN where nothing is judged."""
-    case = CASES[index]
-    unit = {"value": torch.zeros_like(x, dtype=torch.float64), "slope": case.slope_unit(x, largest_slope(index))}
-    for kink in case.kinks:  # which side counts there is a convention
-        unit["slope"] = torch.where(x == torch.tensor(kink, dtype=x.dtype), torch.nan, unit["slope"])
-    return {what: torch.where(x.isfinite(), each, torch.nan) for what, each in unit.items()}
-
-
 def measure(piece: Piece) -> dict[str, Any]:
     """The statistics of a piece, by whose kernel and of what."""
     torch.set_num_threads(1)
     case = CASES[piece.case]
-    stats = {(who, what): core().Stats() for who in WHO for what in WHAT}
+    whose = WHO if piece.native else WHO[:1]
+    stats = {(who, what): core().Stats() for who in whose for what in WHAT}
     for x in chunks(piece):
-        wide = x.double()
         ours = results(case, "act_ext", x)
         truth = exact(case, x, ours["value"])
-        unit = units(piece.case, x)
-        for who in WHO:
+        rule = rules(piece.case, x.dtype)
+        for who in whose:
             for what, result in (ours if who == "act_ext" else results(case, who, x)).items():
-                stats[who, what].add(result, truth[what], wide, unit[what])
+                stats[who, what].add(result, truth[what], x, rule[what])
     return {f"{who} {what}": s.as_dict() for (who, what), s in stats.items()}
 
 
@@ -141,12 +138,14 @@ def fingerprint() -> str:
     return hashlib.sha256(library.read_bytes() + act_ext.cpu_capability().encode()).hexdigest()[:16]
 
 
-def run(step: int, names: list[str] | None, log: Path) -> dict[tuple[str, str], dict[str, Any]]:
-    """The statistics by case and dtype."""
+def run(step: int, names: list[str] | None, native: bool, log: Path | None) -> dict[str, dict[str, Any]]:
+    """The statistics by case and dtype. log: what to go on from, and to write into."""
     core()  # compiled once, before the processes ask for it
-    mark, todo = fingerprint(), list(pieces(step, names))
+    mark, todo = fingerprint(), list(pieces(step, names, native))
     done: dict[str, Any] = {}
-    if log.exists():
+    if log is None:
+        log = Path(os.devnull)
+    elif log.exists():
         lines = map(json.loads, log.read_text().splitlines())
         done = {line["key"]: line["stats"] for line in lines if line["library"] == mark}
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -162,7 +161,7 @@ def run(step: int, names: list[str] | None, log: Path) -> dict[tuple[str, str], 
             file.write(json.dumps(line) + "\n")
             file.flush()
             progress.update(task, description=str(CASES[piece.case]), advance=1)
-    groups: dict[tuple[str, str], list[Any]] = {}
+    groups: dict[str, list[Any]] = {}
     for piece in todo:
-        groups.setdefault((str(CASES[piece.case]), piece.dtype), []).append(done[piece.key])
+        groups.setdefault(f"{CASES[piece.case]} {piece.dtype}", []).append(done[piece.key])
     return {key: {name: merged([part[name] for part in group]) for name in group[0]} for key, group in groups.items()}
