@@ -6,7 +6,6 @@ docs/accuracy.md. `--check` only compares act_ext's errors with those published 
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -36,7 +35,7 @@ def main(argv: list[str] | None = None) -> int | str:
     if options.ops is not None:
         Console().print(page.text(measured), markup=False)
         return 0
-    page.PUBLISHED.write_text(json.dumps(measured, indent=0) + "\n")
+    page.PUBLISHED.write_text(page.data(measured))
     page.PAGE.write_text(page.text(measured))
     print(f"Results: {page.PAGE}")
     return 0

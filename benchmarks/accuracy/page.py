@@ -29,7 +29,7 @@ def cell(stats: dict[str, Any]) -> str:
 
 def table(measured: dict[str, Any], what: str) -> list[str]:
     lines = [
-        "| op | float32 | at | misrounded | bfloat16 | float16 | native float32 | at | native bfloat16 | native float16 |",
+        "| op | float32 | at | misrounded | bfloat16 | float16 | native float32 | at | native bf16 | native f16 |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for case in dict.fromkeys(key.rpartition(" ")[0] for key in measured):
@@ -80,6 +80,13 @@ def text(measured: dict[str, Any]) -> str:
             "",
         ]
     )
+
+
+def data(measured: dict[str, Any]) -> str:
+    """As JSON, a line for each op and dtype."""
+    head = {key: value for key, value in measured.items() if key != "results"}
+    results = ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in measured["results"].items())
+    return f'{json.dumps(head)[:-1]},\n"results": {{\n{results}\n}}}}\n'
 
 
 def worse_than_published(results: dict[str, dict[str, Any]]) -> list[str]:

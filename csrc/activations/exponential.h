@@ -5,14 +5,6 @@
 
 namespace act_ext {
 
-// x / a in two words: its rounding would be magnified by an exponential.
-template <class V>
-ACT_FN Pair<V> quotient(V x, V a) {
-  const V inverse = V(1) / a;
-  const V hi = x * inverse;
-  return {hi, fma(-hi, a, x) * inverse};
-}
-
 template <class V>
 struct Elu {
   static constexpr Spec spec{.name = "elu",
@@ -23,7 +15,7 @@ struct Elu {
                              .facts = Facts{.infimum = -1, .saturates = Saturates::below, .smoothness = 1},
                              .heavy = true};
   V alpha;
-  ACT_FN V forward(V x) const { return select(x < V(0), alpha * expm1(x), x); }
+  ACT_FN V forward(V x) const { return select(x < V(0), scaled_expm1(alpha, x), x); }
   ACT_FN V slope(V x) const { return select(x > V(0), V(1), scaled_exp(alpha, x)); }
   // For in-place use: alpha e^x = y + alpha.
   static bool result_suffices(const double* params) { return params[0] >= 0; }
@@ -33,7 +25,7 @@ struct Elu {
 template <class V>
 struct Selu {
   static constexpr double alpha = 1.6732632423543772848170429916717;
-  static constexpr double lambda = 1.0507009873554804934193349852946;
+  static constexpr double lambda = 1.0507009873554804934193349852946, lambda_rest = 0x1.6fc7d272f2695p-55;
   static constexpr Spec spec{.name = "selu",
                              .params = "",
                              .formula =
@@ -45,7 +37,9 @@ struct Selu {
                              .paper = "arXiv:1706.02515",
                              .facts = Facts{.infimum = -lambda * alpha, .saturates = Saturates::below, .smoothness = 0},
                              .heavy = true};
-  ACT_FN V forward(V x) const { return select(x < V(0), V(lambda * alpha) * expm1(x), V(lambda) * x); }
+  ACT_FN V forward(V x) const {
+    return select(x < V(0), scaled_expm1(V(lambda * alpha), x), copysign(times_constant(x, lambda, lambda_rest), x));
+  }
   ACT_FN V slope(V x) const { return select(x > V(0), V(lambda), scaled_exp(V(lambda * alpha), x)); }
   static bool result_suffices(const double*) { return true; }
   ACT_FN V slope_from_result(V y) const { return select(y > V(0), V(lambda), y + V(lambda * alpha)); }
@@ -63,7 +57,7 @@ struct Celu {
       .heavy = true,
       .invalid = [](const double* p) -> const char* { return p[0] == 0 ? "alpha must not be 0" : nullptr; }};
   V alpha;
-  ACT_FN V forward(V x) const { return select(x < V(0), alpha * expm1(quotient(x, alpha)), x); }
+  ACT_FN V forward(V x) const { return select(x < V(0), scaled_expm1(alpha, quotient(x, alpha)), x); }
   ACT_FN V slope(V x) const { return select(x > V(0), V(1), scaled_exp(V(1), quotient(x, alpha))); }
   static bool result_suffices(const double* params) { return params[0] > 0; }
   ACT_FN V slope_from_result(V y) const { return select(y > V(0), V(1), fma(y, V(1) / alpha, V(1))); }

@@ -12,12 +12,11 @@ constexpr Facts with_dip(double infimum, double minimum_at) {
   return {.infimum = infimum, .minimum_at = minimum_at, .monotonic = false, .saturates = Saturates::below};
 }
 
-// x sigmoid(z), given e^z for a z that is at most sigmoid_is_one.
+// x sigmoid(z), given e^z. The power that e^z has in advance keeps small products normal, and is taken off at the end;
+// so is the sign that corrections take from -0.
 template <class V>
-ACT_FN V logistic_gate(V x, Exp<V> e) {
-  const V p = V(1) + e.q;
-  const Power<V> power(e.n);
-  return scale(x * (p / (V(1) + scale(p, power))), power);
+ACT_FN V logistic_gate(V x, ExpRatio<V> e) {
+  return copysign(divided(product(e.numerator(), x * V(1 / ratio_unit<V>)), e.denominator()) * V(ratio_unit<V>), x);
 }
 
 // The slope of x sigmoid(z): s(z) (1 + w s(-z)) with w = x dz/dx.
@@ -60,8 +59,8 @@ struct Silu {
                              .facts = with_dip(-0.27846454276107380, -1.2784645427610738),
                              .heavy = true};
   ACT_FN V forward(V x) const {
-    const V above = at_least(x, V(-exp_limit<V>));
-    return logistic_gate(above, exp_parts(at_most(above, V(sigmoid_is_one<V>))));
+    const V above = at_least(x, V(-gate_zero<V>));
+    return select(x < V(sigmoid_is_one<V>), logistic_gate(above, exp_ratio(above)), x);
   }
   ACT_FN V slope(V x) const { return logistic_gate_slope(x, x); }
   ACT_FN ValueAndSlope<V> value_and_slope(V x) const { return logistic_gate_and_slope(x, x, bounded_product(x)); }
@@ -81,8 +80,7 @@ struct Swish {
     const auto z = product(beta, x);
     // Where the gate is 0 after any rounding, x must not outweigh it.
     const V bounded = select(head(z) < V(-exp_limit<V>), copysign(V(1), x), x);
-    const auto s = logistic(z);
-    return s.times_top(bounded, s.denominator);
+    return select(head(z) > V(sigmoid_is_one<V>), x, copysign(logistic(z).gated(bounded), x));
   }
   ACT_FN V slope(V x) const {
     const auto z = product(beta, x);
@@ -104,8 +102,8 @@ struct QuickGelu {
                              .facts = with_dip(-0.16361018963635358, -0.75115425544128895),
                              .heavy = true};
   ACT_FN V forward(V x) const {
-    const V above = at_least(x, V(-exp_limit<V> / 2));
-    return logistic_gate(above, exp_parts(argument(at_most(above, V(sigmoid_is_one<V>)))));
+    const V above = at_least(x, V(-gate_zero<V> / 1.702));
+    return select(x < V(sigmoid_is_one<V>), logistic_gate(above, exp_ratio(argument(above))), x);
   }
   ACT_FN V slope(V x) const {
     const auto z = argument(x);
@@ -129,23 +127,22 @@ struct Gelu {
                              .paper = "arXiv:1606.08415",
                              .facts = with_dip(-0.16997120747990366, -0.75179152469356446),
                              .heavy = true};
-  ACT_FN V forward(V x) const {
-    const auto t = normal_tail(x);
-    return at_least(x, V(-0.0)) - t.times(t.a_times_numerator());
-  }
-  ACT_FN V slope(V x) const {
-    const auto t = normal_tail(x);
-    const V density = t.a * V(inverse_sqrt_2pi);
-    const V tail = t.times(fma(-density, t.denominator, t.numerator()));
-    return select(x < V(0), tail, keep_nan(x, V(1) - tail));
-  }
+  ACT_FN V forward(V x) const { return value(x, normal_tail(x)); }
+  ACT_FN V slope(V x) const { return slope(x, normal_tail(x)); }
   ACT_FN ValueAndSlope<V> value_and_slope(V x) const {
     const auto t = normal_tail(x);
-    const V density = t.a * V(inverse_sqrt_2pi);
-    const V inverse = V(1) / t.denominator;
-    const V value = t.times_inverse(t.a_times_numerator(), inverse);
-    const V tail = t.times_inverse(fma(-density, t.denominator, t.numerator()), inverse);
-    return {at_least(x, V(-0.0)) - value, select(x < V(0), tail, keep_nan(x, V(1) - tail))};
+    return {value(x, t), slope(x, t)};
+  }
+
+ private:
+  ACT_FN static V value(V x, const NormalTail<V>& t) {
+    return at_least(x, V(-0.0)) - rounded(t.times_power(product(t.ratio, t.a)));
+  }
+  ACT_FN static V slope(V x, const NormalTail<V>& t) {
+    // R(a) less a times the density at 0.
+    const auto c = constant_pair<V>(inverse_sqrt_2pi, inverse_sqrt_2pi_rest);
+    const V tail = t.times_power(fma(-t.a, c.hi, t.ratio.hi) + fma(-t.a, c.lo, t.ratio.lo));
+    return select(x < V(0), tail, keep_nan(x, V(1) - tail));
   }
 };
 
@@ -161,8 +158,8 @@ struct GeluTanh {
                              .facts = with_dip(-0.17004075057125405, -0.75246142207101626),
                              .heavy = true};
   ACT_FN V forward(V x) const {
-    const V above = at_least(x, V(-limit));
-    return logistic_gate(above, exp_parts(argument(at_most(above, V(one)))));
+    const V above = at_least(x, V(-lowest));
+    return select(x < V(one), logistic_gate(above, exp_ratio(argument(above))), x);
   }
   ACT_FN V slope(V x) const {
     // As logistic_gate_slope, with w = x dz/dx left as a product.
@@ -178,8 +175,9 @@ struct GeluTanh {
   }
 
  private:
-  // Below -limit the gate is 0 after any rounding, above `one` it is 1.
-  static constexpr double limit = is_single<V> ? 11.0 : 22.0, one = is_single<V> ? 5.3 : 7.5;
+  // Below -limit the slope is 0 after any rounding, below -lowest the value; above `one` the gate is 1.
+  static constexpr double limit = is_single<V> ? 11.0 : 22.0, lowest = is_single<V> ? 10.8 : 21.58;
+  static constexpr double one = is_single<V> ? 5.3 : 7.5;
   // 0.5 (1 + tanh(u)) = sigmoid(2 u) with 2 u = linear x + cubic x^3, in two words.
   static constexpr double linear = 0x1.9884500000000p+0, linear_rest = 0x1.9ea1b284687e6p-23;
   static constexpr double cubic = 0x1.2444f2a4d8b4bp-4, cubic_rest = -0x1.3023b0e5fbc6ep-58;
@@ -204,10 +202,14 @@ struct Mish {
                              .facts = with_dip(-0.30884341301725041, -1.1924312145154952),
                              .heavy = true};
   ACT_FN V forward(V x) const {
-    // With e = e^x: e (e + 2) / (e (e + 2) + 2).
+    // With e = e^x: e (e + 2) / (e (e + 2) + 2). What the second word of e + 2 lacks where e is large does not count.
     const auto e = bounded_exp(x, sigmoid_is_one<V>);
-    const V other = e.value + V(2);
-    return scale(e.above * (fma(other, e.q, other) / fma(e.value, other, V(2))), e.power);
+    const auto [value, rest] = e.pair();
+    const auto other = sum_of_ordered(V(2), value);
+    const auto top = product(e.mantissa(), Pair<V>{other.hi, other.lo + rest});
+    const auto bottom = sum_of_ordered(V(2), scale(top, e.power));
+    const V y = copysign(scale(divided(product(top, e.above), bottom), e.power), x);
+    return select(x < V(sigmoid_is_one<V>), y, x);
   }
   // With e = e^-|x|: tanh(softplus(x)) = m / d, below 0 with a factor e before it. m and d are polynomials in e whose
   // coefficients change their order with the sign of x, and so is the slope's numerator, (1 + e) 4 x or its multiple

@@ -37,22 +37,29 @@ struct Squareplus {
       .invalid = [](const double* p) -> const char* { return p[0] <= 0 ? "b must be positive" : nullptr; }};
   V b;
   ACT_FN V forward(V x) const {
-    const V a = abs(x), half = fma(V(0.5), root(a), V(0.5) * a);
-    return select(x < V(0), V(0.25) * width() / half, half);
+    const auto r = scaled_root(abs(x));
+    const V above = V(0.5) * rounded(r.twice) / r.down,
+            below = divided(Pair<V>{V(0.5) * width() * r.down, V(0)}, r.twice);
+    return select(abs(x) < V(inf), select(x < V(0), below, above), at_least(x, V(0)));
   }
   ACT_FN V slope(V x) const {
-    // Bounded, so that no infinity meets the derivative of the root.
-    const V a = at_most(abs(x), V(is_single<V> ? 1e38 : 1e307)), r = root(a), square = fma(a, a, width());
-    const V below = V(0.5) * select(a > V(bound), width() / r / (r + a), width() / fma(r, a, square));
+    const auto r = scaled_root(abs(x));
+    const auto part = quotient(Pair<V>{V(0.5) * width() * r.down, V(0)}, r.root);
+    const V below = divided(part, r.twice) * r.down;
     return select(x < V(0), below, keep_nan(x, V(1) - below));
   }
 
  private:
-  // Beyond it a^2 may overflow.
-  static constexpr double bound = is_single<V> ? 1e18 : 1e150;
-  // sqrt(a^2 + b)
-  ACT_FN V root(V a) const {
-    return select(a > V(bound), a * sqrt(fma(width() / a, V(1) / a, V(1))), sqrt(fma(a, a, width())));
+  // sqrt(a^2 + b) and a + sqrt(a^2 + b), times a power of 2 where a^2 would overflow.
+  struct ScaledRoot {
+    Pair<V> root, twice;
+    V down;
+  };
+  ACT_FN ScaledRoot scaled_root(V x) const {
+    const V down = select(x > V(is_single<V> ? 1e18 : 1e150), V(is_single<V> ? 0x1p-70 : 0x1p-550), V(1));
+    const V a = at_most(x, V(std::numeric_limits<Scalar<V>>::max())) * down;
+    const auto r = root(sum_of_positive(width() * down * down, product(a, a)));
+    return {r, sum_of_positive(a, r), down};
   }
   // b, if V's format takes it for 0 or infinity a normal number.
   ACT_FN V width() const { return clamp(b, V(is_single<V> ? 1e-37 : 1e-307), V(is_single<V> ? 1e38 : 1e307)); }
@@ -72,11 +79,11 @@ struct Isru {
   V alpha;
   ACT_FN V forward(V x) const {
     const V a = bounded(x);
-    return copysign(a / sqrt(square(a)), x);
+    return copysign(rounded(product(inverse_root(square(a)), a)), x);
   }
   ACT_FN V slope(V x) const {
-    const V q = square(bounded(x));
-    return V(1) / q / sqrt(q);
+    const auto w = inverse_root(square(bounded(x)));
+    return rounded(product(product(w, w), w));
   }
 
  private:
@@ -84,7 +91,7 @@ struct Isru {
   static constexpr double bound = is_single<V> ? 1e18 : 1e150;
   ACT_FN V bounded(V x) const { return at_most(abs(x), V(bound) / sqrt(curvature())); }
   // 1 + alpha a^2
-  ACT_FN V square(V a) const { return fma(curvature() * a, a, V(1)); }
+  ACT_FN Pair<V> square(V a) const { return sum_of_ordered(V(1), product(product(curvature(), a), a)); }
   // alpha, if V's format takes it for 0 or infinity a normal number.
   ACT_FN V curvature() const { return clamp(alpha, V(is_single<V> ? 1e-37 : 1e-307), V(is_single<V> ? 1e38 : 1e307)); }
 };
@@ -113,7 +120,11 @@ struct Lisht {
                              .paper = "arXiv:1901.05894",
                              .facts = Facts{.infimum = 0, .minimum_at = 0, .monotonic = false, .zero_centred = false},
                              .heavy = true};
-  ACT_FN V forward(V x) const { return x * tanh(x); }
+  ACT_FN V forward(V x) const {
+    const V a = abs(x);
+    const auto t = tanh_quotient(a);
+    return select(a < V(20), divided(product(a, t.top), t.bottom), a);
+  }
   ACT_FN V slope(V x) const {
     const auto [t, sech2] = tanh_and_slope(abs(x));
     return copysign(fma(at_most(abs(x), V(exp_limit<V> / 2)), sech2, t), x);
@@ -131,7 +142,10 @@ struct TanhExp {
                              .heavy = true};
   ACT_FN V forward(V x) const {
     const auto e = bounded_exp(x, largest);
-    return select(x < V(-tail), scale(e.above * e.p, e.power), x * tanh(e.value));
+    const auto [value, rest] = e.pair();
+    auto t = tanh_in_two_words(value);
+    t.lo = fma(fma(-t.hi, t.hi, V(1)), rest, t.lo);
+    return select(x < V(-tail), e.times(e.above), select(x < V(largest), copysign(rounded(product(t, x)), x), x));
   }
   ACT_FN V slope(V x) const {
     const auto e = bounded_exp(x, largest);
@@ -162,8 +176,12 @@ struct Smish {
   // With e = e^x: tanh(log(1 + sigmoid(x))) = e (3 e + 2) / (5 e^2 + 6 e + 2).
   ACT_FN V forward(V x) const {
     const auto e = bounded_exp(x, sigmoid_is_one<V>);
-    const V n = fma(V(3), e.value, V(2));
-    return scale(e.above * (fma(n, e.q, n) / denominator(e.value)), e.power);
+    const auto value = e.pair();
+    const auto top = sum_of_ordered(V(2), product(value, V(3)));
+    const auto bottom = sum_of_ordered(V(2), product(sum_of_ordered(V(6), product(value, V(5))), value));
+    const auto product_of_all = product(product(e.mantissa(), top), e.above);
+    return select(x < V(sigmoid_is_one<V>), copysign(scale(divided(product_of_all, bottom), e.power), x),
+                  times_constant(x, 0.6, 0x1.999999999999ap-56));
   }
   ACT_FN V slope(V x) const {
     const auto parts = bounded_exp(x, sigmoid_is_one<V>);
@@ -192,7 +210,12 @@ struct Logish {
                              .heavy = true};
   ACT_FN V forward(V x) const {
     const auto e = bounded_exp(x, sigmoid_is_one<V>);
-    return scale(e.above * logarithm(e), e.power);
+    const auto bottom = sum_of_ordered(V(2), product(e.pair(), V(3)));
+    const auto w = quotient(product(e.mantissa(), V(2)), bottom);
+    const V z = scale(w.hi, e.power);
+    const Pair<V> logarithm = {w.hi, fma(w.hi * (z * z), atanh_tail(z * z), w.lo)};
+    const V near = copysign(scale(rounded(product(logarithm, e.above)), e.power), x);
+    return select(x < V(sigmoid_is_one<V>), near, times_constant(x, ln2_hi, ln2_lo));
   }
   ACT_FN V slope(V x) const {
     const auto e = bounded_exp(x, sigmoid_is_one<V>);
@@ -222,7 +245,11 @@ struct Gish {
                              .heavy = true};
   ACT_FN V forward(V x) const {
     const auto e = bounded_exp(x, largest);
-    return select(x < V(-tail), scale(e.above * e.p, e.power), x * log1p(-expm1(-e.value)));
+    const auto u = decay(clamped(-e.pair(), V(-80), V(0))).loss;
+    const auto logarithm = atanh_series(quotient(twice(u), sum_of_ordered(V(2), u)));
+    const V near =
+        select(x < V(largest), copysign(rounded(product(logarithm, x)), x), times_constant(x, ln2_hi, ln2_lo));
+    return select(x < V(-tail), e.times(e.above), near);
   }
   ACT_FN V slope(V x) const {
     const auto e = bounded_exp(x, largest);
@@ -254,19 +281,22 @@ struct Phish {
       .facts = Facts{.infimum = 0, .monotonic = false, .zero_centred = false, .saturates = Saturates::below},
       .heavy = true};
   ACT_FN V forward(V x) const {
-    // Below as x gelu(x), which keeps its tail, less what tanh takes from it.
+    // |x| tanh(|gelu(x)|), far below as x gelu(x).
     const auto t = normal_tail(x);
-    const V gelu = Gelu<V>{}.forward(x), defect = tanh_defect(at_most(gelu, V(0)));
-    const V scaled = t.a * (V(inverse_sqrt_2pi) - mills_complement(t.a) / t.denominator);
-    const V below = fma(t.a, defect, t.times_power(scaled));
-    const V bounded = middle(x), g = bounded * normal_probability(bounded);
-    return select(x < V(low), below, x * select(x < V(high), g - tanh_defect(g), tanh(gelu)));
+    const auto tail = t.times_power(product(t.ratio, t.a));
+    const auto above = sum_of_ordered(x, -tail);
+    const auto negative = x < V(0);
+    const V gelu = select(negative, tail.hi, above.hi), rest = select(negative, tail.lo, above.lo);
+    auto value = tanh_in_two_words(gelu);
+    value.lo = fma(fma(-value.hi, value.hi, V(1)), rest, value.lo);
+    const V far = rounded(t.times_power(product(product(t.ratio, t.a), t.a)));
+    return select(x < V(far_below), far, select(x < V(20), rounded(product(value, abs(x))), x));
   }
   ACT_FN V slope(V x) const {
     const auto t = normal_tail(x);
     const auto [gelu, gelu_slope] = Gelu<V>{}.value_and_slope(x);
     // Below as the slope of x gelu(x), a^2 density(a) - 2 a P(N > a) with a = -x, less what tanh takes from it.
-    const V factor = t.a * fma(t.a, V(inverse_sqrt_2pi), V(-2) * t.numerator() / t.denominator);
+    const V factor = t.a * fma(t.a, V(inverse_sqrt_2pi), V(-2) * t.ratio.hi);
     const V tail = at_most(gelu, V(0)), tail_defect = tanh_defect(tail), tail_tanh = tail - tail_defect;
     const V below = t.times_power(factor) + fma(t.a * gelu_slope, tail_tanh * tail_tanh, -tail_defect);
 
@@ -281,7 +311,7 @@ struct Phish {
 
  private:
   // Between these gelu(x) = x P(N < x) by the polynomial; below 1 - P and above 1 are large enough to subtract from.
-  static constexpr double low = -1.0, high = 1.0;
+  static constexpr double low = -1.0, high = 1.0, far_below = is_single<V> ? -8.0 : -10.0;
   ACT_FN static V middle(V x) { return clamp(x, V(low), V(high)); }
 };
 

@@ -23,7 +23,10 @@ struct NLRelu {
     return select(x > V(0), log1p_of_product(width(), Pair<V>{x, V(0)}), at_least(x, V(0)));
   }
   // beta / (1 + beta x) without its products, which may overflow.
-  ACT_FN V slope(V x) const { return select(x <= V(0), V(0), V(1) / (V(1) / width() + x)); }
+  ACT_FN V slope(V x) const {
+    const V above = divided(Pair<V>{V(1), V(0)}, sum_of_positive(x, quotient(V(1), width())));
+    return select((x > V(0)) & (x < V(inf)), above, keep_nan(x, V(0)));
+  }
 
  private:
   // beta, if V's format takes it for 0 a normal number.
@@ -88,16 +91,22 @@ struct Serf {
                              .facts = with_dip(-0.34843745875960642, -1.193059968928188),
                              .heavy = true};
   ACT_FN V forward(V x) const {
-    const auto e = bounded_exp(x, largest);
-    const V far = scale(V(two_over_sqrt_pi) * e.above * e.p, e.power);
-    return select(x < V(-tail), far, x * erf_and_decay(log1p_of_any(e.value)).value);
+    // softplus(x), where it counts, in two words.
+    const auto logarithm = log1p_exp(exp_ratio(at_least(minus_abs(x), V(-tail))));
+    const auto s = sum_of_positive(at_least(x, V(0)), sum_of_ordered(logarithm.hi, logarithm.lo));
+    const auto erf = erf_and_decay(s.hi);
+    const Pair<V> value = {erf.value.hi, fma(V(two_over_sqrt_pi) * erf.decay, s.lo, erf.value.lo)};
+    const auto e = bounded_exp(x, -tail);
+    const auto c = constant_pair<V>(two_over_sqrt_pi, two_over_sqrt_pi_rest);
+    const V far = scale(rounded(product(e.mantissa(), product(c, e.above))), e.power);
+    return select(x < V(-tail), far, select(x < V(largest), copysign(rounded(product(value, x)), x), x));
   }
   ACT_FN V slope(V x) const {
     const auto e = bounded_exp(x, largest);
     const V bounded = clamp(x, V(-tail), V(largest)), one_and_e = V(1) + e.value;
     const V s = log1p_of_any(e.value);
-    const auto [value, decay, loss] = erf_and_decay(s);
-    const V above = fma(bounded * decay, V(two_over_sqrt_pi) * e.value / one_and_e, value);
+    const auto [erf, decay, loss] = erf_and_decay(s);
+    const V above = fma(bounded * decay, V(two_over_sqrt_pi) * e.value / one_and_e, rounded(erf));
     // Below -1, but for the factor 2 / sqrt(pi), as e^x (1 + x) and corrections, so that errors do not grow where the
     // terms cancel.
     const V z = s * s, cubic = V(1 / two_over_sqrt_pi) * erf_tail(z) * z;

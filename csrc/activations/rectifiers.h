@@ -157,7 +157,13 @@ struct Hardsigmoid {
       .paper = "arXiv:1511.00363",
       .facts = Facts{.infimum = 0, .supremum = 1, .zero_centred = false, .saturates = Saturates::both, .smoothness = 0},
       .gates = true};
-  ACT_FN V forward(V x) const { return clamp(x + V(3), V(0), V(6)) * V(1.0 / 6); }
+  ACT_FN V forward(V x) const {
+    // What x + 3 rounds off, and the second word of 1 / 6.
+    const V bounded = clamp(x, V(-3), V(3));
+    const auto sum = sum_of_ordered(V(3), bounded);
+    const auto sixth = constant_pair<V>(1.0 / 6, 0x1.5555555555555p-57);
+    return fma(sum.hi, sixth.hi, fma(sum.hi, sixth.lo, sum.lo * sixth.hi));
+  }
   ACT_FN V slope(V x) const { return keep_nan(x, select(abs(x) < V(3), V(1.0 / 6), V(0))); }
 };
 
@@ -175,7 +181,8 @@ struct Hardswish {
                                             .smoothness = 0},
                              .gates = true};
   ACT_FN V forward(V x) const {
-    const V inner = x * V(1.0 / 6) * (x + V(3));
+    const auto sixth = constant_pair<V>(1.0 / 6, 0x1.5555555555555p-57);
+    const V inner = copysign(rounded(product(product(sum_of_ordered(V(3), x), x), sixth)), x);
     return select(x <= V(-3), V(-0.0), select(x >= V(3), x, inner));
   }
   ACT_FN V slope(V x) const {

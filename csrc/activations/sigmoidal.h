@@ -32,7 +32,9 @@ struct Logsigmoid {
                              .facts = Facts{.supremum = 0, .zero_centred = false, .saturates = Saturates::above},
                              .heavy = true};
   ACT_FN V forward(V x) const {
-    return at_most(x, V(0)) - log1p_exp(exp_ratio(at_least(minus_abs(x), V(-exp_zero<V>))));
+    const auto logarithm = log1p_exp(exp_ratio(at_least(minus_abs(x), V(-exp_zero<V>))));
+    const auto [hi, lo] = sum_of_positive(abs(at_most(x, V(0))), logarithm.hi);
+    return select(x > V(-exp_zero<V>), -(hi + (lo + logarithm.lo)), x);
   }
   ACT_FN V slope(V x) const { return sigmoid_of_minus(x); }
 };
@@ -62,9 +64,9 @@ struct Tanhshrink {
                              .heavy = true};
   ACT_FN V forward(V x) const {
     const V a = abs(x);
-    // Above 1: ((a - 1) + e (a + 1)) / (1 + e), e = e^(-2 a), a sum of positive terms.
-    const V e = scaled_exp(V(1), V(-2) * at_most(a, V(20)));
-    const V above = fma(e, a + V(1), a - V(1)) / (V(1) + e);
+    // Above 1: a - 1 + 2 / (1 + e^(2 a)), a sum of positive terms, the last with one rounding before the division.
+    const Exp<V> e = exp_parts(V(2) * at_most(a, V(20)));
+    const V power = pow2(e.n), above = (a - V(1)) + V(2) / fma(power, e.q, power + V(1));
     return select(a > V(1), copysign(above, x), tanh_defect(x));
   }
   ACT_FN V slope(V x) const {
@@ -88,12 +90,12 @@ struct Softsign {
   ACT_FN V forward(V x) const {
     // At this bound the quotient is 1 already, and inf / inf does not arise.
     const V a = at_most(abs(x), V(1e30));
-    return copysign(a / (V(1) + a), x);
+    return copysign(divided(Pair<V>{a, V(0)}, sum_of_ordered(V(1), a)), x);
   }
   ACT_FN V slope(V x) const {
     // Squared after the division: the square of 1 + |x| would overflow.
-    const V s = V(1) / (V(1) + abs(x));
-    return s * s;
+    const auto s = quotient(Pair<V>{V(1), V(0)}, sum_of_positive(V(1), at_most(abs(x), V(1e30))));
+    return fma(s.hi, s.hi, V(2) * s.hi * s.lo);
   }
 };
 
@@ -111,15 +113,20 @@ struct Softplus {
   V beta, threshold;
   ACT_FN V forward(V x) const {
     const V z = beta * x;
-    const auto below = clamped(product(minus_abs(beta), abs(x)), V(-exp_zero<V>), V(0));
-    // 1 / beta in two words, by halves: it is finite wherever the result is. Elsewhere the largest number does, without
-    // a second word.
-    const V inverse = clamp(V(0.5) / beta, V(-largest), V(largest));
-    const V rounding = fma(-inverse, beta, V(0.5)) / beta;
-    const V rest = select(abs(rounding) < abs(inverse), rounding, V(0));
-    const V twice = V(2) * log1p_exp(exp_ratio(below));
-    const V curve = fma(twice, inverse, fma(twice, rest, select(z > V(0), x, V(0))));
-    return select(z > threshold, x, curve);
+    // Of |beta|: log(1 + e^-|z|) / |beta|, and |x| beside it where z is positive.
+    const V width = abs(beta);
+    const auto below = clamped(product(-width, abs(x)), V(-exp_zero<V>), V(0));
+    // 1 / |beta| in two words, by halves: it is finite wherever the result is. Elsewhere the largest number does,
+    // without a second word.
+    const V inverse = at_most(V(0.5) / width, V(largest));
+    const V rounding = fma(-inverse, width, V(0.5)) / width;
+    const V rest = select(abs(rounding) < inverse, rounding, V(0));
+    const auto logarithm = log1p_exp(exp_ratio(below));
+    const auto part = product(twice(logarithm), Pair<V>{inverse, rest});
+    // Where z is large enough this is x, at infinity too.
+    const auto [hi, lo] = sum_of_positive(select(z > V(0), abs(x), V(0)), part.hi);
+    const V curve = select(hi < V(inf), hi + (lo + part.lo), hi);
+    return select(z > at_most(threshold, V(2 * exp_zero<V>)), x, copysign(curve, beta));
   }
   ACT_FN V slope(V x) const {
     const auto z = product(beta, x);

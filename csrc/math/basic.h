@@ -128,6 +128,12 @@ ACT_FN Pair<V> product(Pair<V> a, V b) {
   const V hi = a.hi * b;
   return {hi, fma(a.lo, b, fma(a.hi, b, -hi))};
 }
+// But for the product of the second words.
+template <class V>
+ACT_FN Pair<V> product(Pair<V> a, Pair<V> b) {
+  const V hi = a.hi * b.hi;
+  return {hi, fma(a.lo, b.hi, fma(a.hi, b.lo, fma(a.hi, b.hi, -hi)))};
+}
 
 // a + b without rounding.
 template <class V>
@@ -135,6 +141,101 @@ ACT_FN Pair<V> sum(V a, V b) {
   const V hi = a + b;
   const V b_part = hi - a;
   return {hi, (a - (hi - b_part)) + (b - b_part)};
+}
+
+// The same for numbers of which the first has the larger exponent, or both the same; or where it is a multiple of the
+// sum's last place, as small whole numbers and powers of 2 are, until they are lost in the sum.
+template <class V>
+ACT_FN Pair<V> sum_of_ordered(V a, V b) {
+  const V hi = a + b;
+  return {hi, (a - hi) + b};
+}
+// The same for numbers that are not negative.
+template <class V>
+ACT_FN Pair<V> sum_of_positive(V a, V b) {
+  const V hi = a + b;
+  return {hi, at_most(a, b) - (hi - at_least(a, b))};
+}
+template <class V>
+ACT_FN Pair<V> sum_of_positive(V a, Pair<V> b) {
+  const auto [hi, lo] = sum_of_positive(a, b.hi);
+  return {hi, lo + b.lo};
+}
+
+template <class V>
+ACT_FN Pair<V> sum_of_ordered(V a, Pair<V> b) {
+  const auto [hi, lo] = sum_of_ordered(a, b.hi);
+  return {hi, lo + b.lo};
+}
+
+template <class V>
+ACT_FN Pair<V> operator-(Pair<V> x) {
+  return {-x.hi, -x.lo};
+}
+template <class V>
+ACT_FN Pair<V> scale(Pair<V> y, Power<V> power) {
+  return {scale(y.hi, power), scale(y.lo, power)};
+}
+template <class V>
+ACT_FN Pair<V> twice(Pair<V> x) {
+  return {x.hi + x.hi, x.lo + x.lo};
+}
+template <class V>
+ACT_FN V rounded(Pair<V> x) {
+  return x.hi + x.lo;
+}
+
+// a / b in two words.
+template <class V>
+ACT_FN Pair<V> quotient(V a, V b) {
+  const V inverse = V(1) / b;
+  const V hi = a * inverse;
+  return {hi, fma(-hi, b, a) * inverse};
+}
+template <class V>
+ACT_FN Pair<V> quotient(Pair<V> a, Pair<V> b) {
+  const V inverse = V(1) / b.hi;
+  const V hi = a.hi * inverse;
+  return {hi, (fma(-hi, b.lo, a.lo) + fma(-hi, b.hi, a.hi)) * inverse};
+}
+// a / b with little more than one rounding.
+template <class V>
+ACT_FN V divided(Pair<V> a, Pair<V> b) {
+  const V inverse = V(1) / b.hi, y = a.hi * inverse;
+  return fma(fma(-y, b.lo, a.lo) + fma(-y, b.hi, a.hi), inverse, y);
+}
+
+// One step of horner in two words: c + x inner, for an |x inner| of at most the size of |c|.
+template <class V>
+ACT_FN Pair<V> step(V x, Pair<V> inner, Pair<V> c) {
+  const V hi = fma(x, inner.hi, c.hi);
+  return {hi, fma(x, inner.hi, c.hi - hi) + fma(x, inner.lo, c.lo)};
+}
+template <class V>
+ACT_FN Pair<V> step(V x, V inner, Pair<V> c) {
+  const V hi = fma(x, inner, c.hi);
+  return {hi, fma(x, inner, c.hi - hi) + c.lo};
+}
+
+// factor x for a number that V's format rounds, and an x that is not negative.
+template <class V>
+ACT_FN V times_constant(V x, double factor, double rest) {
+  const auto words = constant_pair<V>(factor, rest);
+  return fma(x, words.hi, at_most(x, V(1e30)) * words.lo);
+}
+
+// The square root of a positive number, and its inverse, in two words.
+template <class V>
+ACT_FN Pair<V> root(Pair<V> x) {
+  const V r = sqrt(x.hi);
+  return {r, V(0.5) * (fma(-r, r, x.hi) + x.lo) / r};
+}
+template <class V>
+ACT_FN Pair<V> inverse_root(Pair<V> x) {
+  const V w = V(1) / sqrt(x.hi);
+  // 1 - x w^2 is twice what w lacks, in parts of it.
+  const auto t = product(x, w);
+  return {w, V(0.5) * w * fma(-t.lo, w, fma(-t.hi, w, V(1)))};
 }
 
 // value where x is a number, x where it is NaN.

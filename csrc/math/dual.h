@@ -109,7 +109,7 @@ ACT_FN Power<Dual<V>> power_where(M mask, Power<Dual<V>> power) {
 // d(e^x) = e^x dx, so dq = (1 + q) dx.
 template <class V>
 ACT_FN Exp<Dual<V>> with_derivative(Exp<V> e, V d) {
-  return {{e.q, fma(e.q, d, d)}, {e.n, V(0)}};
+  return {{e.q, fma(e.q, d, d)}, {e.n, V(0)}, {e.rest, V(0)}};
 }
 template <class V>
 ACT_FN Exp<Dual<V>> exp_parts(Dual<V> x) {
@@ -199,7 +199,7 @@ template <class V>
 ACT_FN ErfAndDecay<Dual<V>> erf_and_decay(Dual<V> s) {
   const auto [value, decay, loss] = erf_and_decay(s.v);
   const V rise = V(two_over_sqrt_pi) * decay * s.d, fall = V(-2) * s.v * decay * s.d;
-  return {{value, rise}, {decay, fall}, {loss, fall}};
+  return {{{value.hi, rise}, {value.lo, V(0)}}, {decay, fall}, {loss, fall}};
 }
 template <class V>
 ACT_FN Dual<V> sqrt(Dual<V> x) {

@@ -7,10 +7,28 @@
 
 namespace act_ext {
 
-// e^x = (1 + q) 2^n, n a whole number.
+// The words of an argument in one or two.
+template <class V>
+ACT_FN V head(V x) {
+  return x;
+}
+template <class V>
+ACT_FN V head(Pair<V> x) {
+  return x.hi;
+}
+template <class V>
+ACT_FN V rest_of(V) {
+  return V(0);
+}
+template <class V>
+ACT_FN V rest_of(Pair<V> x) {
+  return x.lo;
+}
+
+// e^x = (1 + q + rest) 2^n, n a whole number.
 template <class V>
 struct Exp {
-  V q, n;
+  V q, n, rest;
 };
 
 // The largest |x| for which 2^n can be applied in two halves of normal numbers; e^-limit is 0 after any rounding.
@@ -40,29 +58,28 @@ ACT_FN V expm1_tail(V r, double s = 1, double unit = 1) {
   }
 }
 
-// An argument in one word or two: its leading word, and what the correction adds to the reduced argument.
+// x - n ln2 for the whole n nearest to x / ln2, given as minus_n; x a V or a Pair. The first word of ln2 is so short
+// that the first difference is exact.
 template <class V>
-ACT_FN V head(V x) {
-  return x;
+inline constexpr double short_ln2 = is_single<V> ? 0x1.62e4p-1 : 0x1.62e42fefa38p-1;
+template <class V>
+inline constexpr double rest_of_ln2 = (ln2_hi - short_ln2<V>)+ln2_lo;
+template <class V>
+ACT_FN V reduced(V x, V minus_n) {
+  return fma(minus_n, V(rest_of_ln2<V>), fma(minus_n, V(short_ln2<V>), x));
 }
 template <class V>
-ACT_FN V head(Pair<V> x) {
-  return x.hi;
+ACT_FN V reduced(Pair<V> x, V minus_n) {
+  return fma(minus_n, V(short_ln2<V>), x.hi) + fma(minus_n, V(rest_of_ln2<V>), x.lo);
+}
+// What r, so reduced, rounds off.
+template <class V>
+ACT_FN V rest_of_reduced(V, V, V) {
+  return V(0);
 }
 template <class V>
-ACT_FN V corrected(V r, V) {
-  return r;
-}
-template <class V>
-ACT_FN V corrected(V r, Pair<V> x) {
-  return r + x.lo;
-}
-
-// x - n ln2 for the whole n nearest to x / ln2, given as minus_n; x a V or a Pair.
-template <class V, class X>
-ACT_FN V reduced(X x, V minus_n) {
-  const auto ln2 = constant_pair<V>(ln2_hi, ln2_lo);
-  return corrected(fma(minus_n, ln2.lo, fma(minus_n, ln2.hi, head(x))), x);
+ACT_FN V rest_of_reduced(Pair<V> x, V minus_n, V r) {
+  return (fma(minus_n, V(short_ln2<V>), x.hi) - r) + fma(minus_n, V(rest_of_ln2<V>), x.lo);
 }
 
 // For |x| <= exp_limit, or NaN; x a V or a Pair.
@@ -70,16 +87,22 @@ template <class X>
 ACT_FN auto exp_parts(X x) {
   using V = decltype(head(x));
   const V n = nearest(head(x), log2_e), r = reduced(x, -n);
-  return Exp<V>{fma(r * r, expm1_tail(r), r), n};
+  const V square = r * r, tail = expm1_tail(r), q = fma(square, tail, r);
+  return Exp<V>{q, n, fma(square, tail, r - q) + rest_of_reduced(x, -n, r)};
 }
 
 // e^x for an x brought to at least -exp_limit (`above`) and then to at most a bound, in its parts and as a value: for
 // quotients of it whose power is applied last.
 template <class V>
 struct BoundedExp {
-  V above, q, p;  // p = 1 + q
+  V above, q, p, p_rest;  // p + p_rest = 1 + q, and what q rounds off
   Power<V> power;
   V value;
+
+  ACT_FN Pair<V> mantissa() const { return {p, p_rest}; }
+  ACT_FN Pair<V> pair() const { return {value, scale(p_rest, power)}; }
+  // factor e^x
+  ACT_FN V times(V factor) const { return scale(rounded(product(mantissa(), factor)), power); }
 };
 template <class V>
 ACT_FN BoundedExp<V> bounded_exp(V x, double largest) {
@@ -87,36 +110,45 @@ ACT_FN BoundedExp<V> bounded_exp(V x, double largest) {
   const Exp<V> e = exp_parts(at_most(above, V(largest)));
   const V p = V(1) + e.q;
   const Power<V> power(e.n);
-  return {above, e.q, p, power, scale(p, power)};
+  return {above, e.q, p, ((V(1) - p) + e.q) + e.rest, power, scale(p, power)};
 }
 
-// e^x as top / bottom, a normal number and a normal power of 2 also where e^x is subnormal or overflows: their sum is
-// the denominator of logistic functions, whose quotients are rounded once.
+// e^x as (top + rest) / bottom, a normal number in two words and a normal power of 2 also where e^x is subnormal or
+// overflows: their sum is the denominator of logistic functions, whose quotients are rounded once.
 template <class V>
 struct ExpRatio {
-  V top, bottom;
+  V top, rest, bottom;
   V sum;  // top + bottom where top itself is not needed: it does not wait for it
+
+  ACT_FN Pair<V> numerator() const { return {top, rest}; }
+  // 1 + e^x, times bottom.
+  ACT_FN Pair<V> denominator() const { return sum_of_ordered(bottom, numerator()); }
 };
 
-// Below -exp_zero e^x is 0 after rounding.
+// Below -exp_zero e^x is 0 after rounding; below -gate_zero x e^x is.
 template <class V>
 inline constexpr double exp_zero = is_single<V> ? 104.0 : 745.2;
-
-// For x between -exp_zero and exp_ratio_limit (kSide 1), or -exp_ratio_limit and exp_zero (kSide -1), or NaN; x a V or
-// a Pair.
 template <class V>
-inline constexpr double exp_ratio_limit = is_single<V> ? 70.0 : 600.0;
+inline constexpr double gate_zero = is_single<V> ? 108.7 : 751.9;
+
+// For x between -gate_zero and exp_ratio_limit (kSide 1), or -exp_ratio_limit and gate_zero (kSide -1), or NaN; x a V
+// or a Pair.
+template <class V>
+inline constexpr double exp_ratio_limit = is_single<V> ? 65.0 : 600.0;
+// It brings both into range.
+template <class V>
+inline constexpr double ratio_unit = is_single<V> ? 0x1p-31 : 0x1p-62;
 template <int kSide = 1, class X>
 ACT_FN auto exp_ratio(X x) {
   using V = decltype(head(x));
-  // 2^-k brings both into range.
-  constexpr int k = kSide * (is_single<V> ? 24 : 54);
-  constexpr double power = static_cast<double>(std::int64_t{1} << (k * kSide)), unit = kSide > 0 ? 1 / power : power;
+  constexpr int k = kSide * (is_single<V> ? 31 : 62);
+  constexpr double unit = kSide > 0 ? ratio_unit<V> : 1 / ratio_unit<V>;
   const V shift(rounding_shift<V> + exponent_bias<V> - k);
   const V shifted = fma(head(x), V(-log2_e), shift);
   const V r = reduced(x, shifted - shift);
   const V slope = fma(expm1_tail(r, 1, unit), r, V(unit)), bottom = to_exponent(shifted);
-  return ExpRatio<V>{fma(slope, r, V(unit)), bottom, fma(slope, r, bottom + V(unit))};
+  const V top = fma(slope, r, V(unit));
+  return ExpRatio<V>{top, fma(slope, r, V(unit) - top), bottom, fma(slope, r, bottom + V(unit))};
 }
 
 // e^x for the elements of a row, relative to their largest m: e^(x - base) 2^-n. A difference x - m would be rounded,
@@ -197,6 +229,32 @@ ACT_FN V exp_of_product(V a, V x) {
   return scaled_exp(V(1), product(a, x));
 }
 
+// e^x and 1 - e^x in two words, for -80 <= x <= 0.
+template <class V>
+struct Decay {
+  Pair<V> value, loss;
+};
+template <class X>
+ACT_FN auto decay(X x) {
+  using V = decltype(head(x));
+  const Exp<V> e = exp_parts(x);
+  const V power = pow2(e.n), less = V(1) - power;
+  const V value = fma(power, e.q, power), loss = fma(-power, e.q, less);
+  return Decay<V>{{value, fma(power, e.rest, fma(power, e.q, power - value))},
+                  {loss, -fma(power, e.rest, fma(power, e.q, loss - less))}};
+}
+
+// factor (e^x - 1)
+template <class X, class V>
+ACT_FN V scaled_expm1(V factor, X x) {
+  // Below -40 the result is -factor. Half of 2^n stays finite where 2^n does not.
+  const Exp<V> e = exp_parts(clamped(x, V(-40), V(exp_overflow<V>)));
+  const V half_power = pow2(e.n - V(1)), less = half_power - V(0.5);
+  const V m = fma(half_power, e.q, less), rest = fma(half_power, e.q, less - m);
+  const V twice = factor + factor, value = fma(twice, m, twice * fma(half_power, e.rest, rest));
+  // What is that small has no last place to halve.
+  return select(abs(head(x)) < V(is_single<V> ? 0x1p-30 : 0x1p-60), fma(factor, head(x), factor * rest_of(x)), value);
+}
 template <class X>
 ACT_FN auto expm1(X x) {
   using V = decltype(head(x));

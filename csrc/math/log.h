@@ -5,31 +5,36 @@
 
 namespace act_ext {
 
-// Of (1 + d) 2^n, for 1 + d in [sqrt(1/2), 2]: n ln2 + log(1 + d).
+// Of (1 + d + rest) 2^n, for 1 + d in [sqrt(1/2), 2] and a rest below its last place: n ln2 + log(1 + d), and a first
+// order.
 template <class V>
-ACT_FN V log_of_parts(V d, V n) {
+ACT_FN V log_of_parts(V d, V rest, V n) {
   // 2 atanh(w / 2) with w = 2 d / (2 + d) = d - d w / 2: d itself has no rounding.
   const V w = V(2) * d / (V(2) + d), z = w * w;
-  const V log = fma(w, fma(z, atanh_tail(z), V(-0.5) * d), d);
-  const auto ln2 = constant_pair<V>(ln2_hi, ln2_lo);
-  return fma(n, ln2.hi, fma(n, ln2.lo, log));
+  // The first word of n ln2 is exact.
+  const auto [hi, lo] = sum_of_ordered(n * V(short_ln2<V>), d);
+  const V small = fma(rest, fma(d, d, V(1) - d), lo);
+  return hi + fma(n, V(rest_of_ln2<V>), fma(w, fma(z, atanh_tail(z), V(-0.5) * d), small));
 }
 
 // Of a normal positive x = 2^n m with sqrt(1/2) <= m < sqrt(2).
 template <class V>
 ACT_FN V log_of_normal(V x) {
   const V n = exponent(x * V(1.41421356237309504880));
-  return log_of_parts(x * pow2(-n) - V(1), n);
+  return log_of_parts(x * pow2(-n) - V(1), V(0), n);
 }
 
 // Of (hi + lo) 2^shift, for an hi that is not subnormal and a lo below half its last place: -inf at 0, NaN below it.
 template <class V>
 ACT_FN V log_of_pair(Pair<V> x, V shift = V(0)) {
   // As above, but 2^(1 - n) is a normal number also for the largest hi.
-  const V n = at_most(exponent(x.hi * V(0.70710678118654752440)) + V(1), V(exponent_bias<V>));
+  // What has no logarithm would give subnormal numbers, which are slow.
+  const auto positive = x.hi > V(0);
+  const V hi = select(positive, x.hi, V(1));
+  const V n = at_most(exponent(hi * V(0.70710678118654752440)) + V(1), V(exponent_bias<V>));
   const V power = pow2(V(1) - n), half = V(0.5) * power;
-  const V log = log_of_parts(fma(x.lo, half, fma(x.hi * power, V(0.5), V(-1))), n + shift);
-  return select(x.hi > V(0), select(x.hi < V(inf), log, x.hi), select(x.hi < V(0), V(none), x.hi - V(inf)));
+  const V log = log_of_parts(fma(hi * power, V(0.5), V(-1)), x.lo * half, n + shift);
+  return select(positive, select(x.hi < V(inf), log, x.hi), select(x.hi < V(0), V(none), x.hi - V(inf)));
 }
 
 // log(1 + u) for every u.
@@ -48,7 +53,7 @@ ACT_FN V log1p_of_product(V a, Pair<V> b) {
   constexpr int k = is_single<V> ? 64 : 512;
   const V unit(is_single<V> ? 0x1p-64 : 0x1p-512), smallest(is_single<V> ? 0x1p-60 : 0x1p-500);
   const auto far = z.hi > V(is_single<V> ? 0x1p80 : 0x1p640);
-  const V hi = select(far, (at_least(a, smallest) * unit) * (b.hi * unit), x.hi);
+  const V hi = select(far, (at_least(a, smallest) * unit) * (select(far, b.hi, V(1) / unit) * unit), x.hi);
   return log_of_pair(Pair<V>{hi, select(far, V(0), x.lo)}, select(far, V(2 * k), V(0)));
 }
 

@@ -13,10 +13,16 @@ struct Logistic {
   V e, q;
   V denominator, other;
   Power<V> top_power;  // that of e below 0, 1 above
+  V p, p_rest, rest;   // 1 + q in two words, and the second of e
 
   // sigmoid(z) denominator factor / divisor: where e is a factor, its power comes last.
   ACT_FN V times_top(V factor, V divisor) const {
     return scale(select(negative, fma(factor, q, factor), factor) / divisor, top_power);
+  }
+  // factor sigmoid(z) with little more than one rounding.
+  ACT_FN V gated(V factor) const {
+    const Pair<V> mantissa = {select(negative, p, V(1)), select(negative, p_rest, V(0))};
+    return scale(divided(product(mantissa, factor), sum_of_ordered(V(1), Pair<V>{e, rest})), top_power);
   }
 };
 
@@ -37,9 +43,17 @@ ACT_FN auto logistic(X z) {
   using V = decltype(head(z));
   const Exp<V> e = exp_parts(folded(z, exp_limit<V>));
   const Power<V> power(e.n);
-  const V small = scale(V(1) + e.q, power);
+  const V p = V(1) + e.q, p_rest = ((V(1) - p) + e.q) + e.rest, small = scale(p, power);
   const auto negative = head(z) < V(0);
-  return Logistic<V>{negative, small, e.q, V(1) + small, select(negative, V(1), small), power_where(negative, power)};
+  return Logistic<V>{negative,
+                     small,
+                     e.q,
+                     V(1) + small,
+                     select(negative, V(1), small),
+                     power_where(negative, power),
+                     p,
+                     p_rest,
+                     scale(p_rest, power)};
 }
 
 // From here on 1 + e^-z is 1 after rounding, also times a few hundred.
@@ -51,7 +65,7 @@ template <class X>
 ACT_FN auto sigmoid(X z) {
   using V = decltype(head(z));
   const ExpRatio<V> e = exp_ratio(clamped(z, V(-exp_zero<V>), V(sigmoid_is_one<V>)));
-  return e.top / (e.bottom + e.top);
+  return divided(e.numerator(), e.denominator());
 }
 
 // The same of -z: 1 / (1 + e^z).
@@ -102,11 +116,17 @@ ACT_FN V times_atanh_series(V factor, V w) {
   return fma(factor * z, atanh_tail(z), factor);
 }
 
+// The same in two words, for a w of two words.
+template <class V>
+ACT_FN Pair<V> atanh_series(Pair<V> w) {
+  const V z = w.hi * w.hi;
+  return {w.hi, fma(w.hi * z, atanh_tail(z), w.lo)};
+}
+
 // log(1 + e^u), given e^u for a u that is at most 0.
 template <class V>
-ACT_FN V log1p_exp(ExpRatio<V> e) {
-  const V w = (e.top + e.top) / fma(V(2), e.bottom, e.top);
-  return times_atanh_series(w, w);
+ACT_FN Pair<V> log1p_exp(ExpRatio<V> e) {
+  return atanh_series(quotient(twice(e.numerator()), sum_of_ordered(V(2) * e.bottom, e.numerator())));
 }
 
 // log(1 + u) for 0 <= u <= 1.
@@ -116,13 +136,29 @@ ACT_FN V log1p(V u) {
   return times_atanh_series(w, w);
 }
 
-// -m / (m + 2) with m = e^(-2|x|) - 1, the sign of x put back.
+// Of a >= 0 tanh(a) is loss / (1 + value) of e^(-2a).
+template <class V>
+ACT_FN Pair<V> tanh_in_two_words(V a) {
+  const auto e = decay(V(-2) * at_most(a, V(20)));
+  return quotient(e.loss, sum_of_ordered(V(1), e.value));
+}
+
+// For a >= 0 tanh(a) as a quotient of numbers that are each rounded once, 1 - u and 1 + u with u = e^(-2a).
+template <class V>
+struct TanhQuotient {
+  V top;
+  Pair<V> bottom;
+};
+template <class V>
+ACT_FN TanhQuotient<V> tanh_quotient(V a) {
+  const Exp<V> e = exp_parts(V(-2) * at_most(a, V(20)));
+  const V power = pow2(e.n), above = V(1) + power, bottom = fma(power, e.q, above);
+  return {fma(-power, e.q, V(1) - power), {bottom, fma(power, e.q, above - bottom)}};
+}
 template <class V>
 ACT_FN V tanh(V x) {
-  const Exp<V> e = exp_parts(V(-2) * at_most(abs(x), V(20)));
-  const V power = pow2(e.n);
-  const V m = fma(power, e.q, power - V(1));
-  return copysign(m / (m + V(2)), x);
+  const auto t = tanh_quotient(abs(x));
+  return copysign(t.top / t.bottom.hi, x);
 }
 
 // (1 + e)^2 = 1 + e (2 + e), with one rounding that counts.
@@ -157,20 +193,22 @@ ACT_FN TanhAndSlope<V> tanh_and_slope(Pair<V> a) {
 // x - tanh(x) for |x| <= 1, as x z Q(z) with z = x^2: relative error 2^-27.5, 2^-55.9. Coefficients: tools/fit.py.
 template <class V>
 ACT_FN V tanh_defect(V x) {
-  const V z = x * x;
-  V q(0);
+  const auto square = product(x, x);
+  const V z = square.hi;
+  V tail(0);
   if constexpr (is_single<V>) {
-    q = horner(z, 0.33333333157048663413, -0.13333310692466405015, 0.053963420711941955206, -0.021829584500990974945,
-               0.0086979490653334309459, -0.0032069516341587118415, 0.0009236082934409633741,
-               -0.00014282379797202679644);
+    tail =
+        horner(z, -0.13333310692466405015, 0.053963420711941955206, -0.021829584500990974945, 0.0086979490653334309459,
+               -0.0032069516341587118415, 0.0009236082934409633741, -0.00014282379797202679644);
   } else {
-    q = horner(z, 0.33333333333333332859, -0.13333333333333090541, 0.053968253968046730005, -0.021869488529139511613,
-               0.0088632354047382598597, -0.0035921266808440911512, 0.0014558247010056161026,
-               -0.00058997933146207774272, 0.00023895715987211653089, -0.000096463003000234319571,
-               0.000038389948649753480637, -0.000014606499335274342113, 4.9880366244724569328e-6,
-               -1.3793188283644258507e-6, 2.6334833182077939618e-7, -2.5160426530315309189e-8);
+    tail = horner(z, -0.13333333333333090541, 0.053968253968046730005, -0.021869488529139511613,
+                  0.0088632354047382598597, -0.0035921266808440911512, 0.0014558247010056161026,
+                  -0.00058997933146207774272, 0.00023895715987211653089, -0.000096463003000234319571,
+                  0.000038389948649753480637, -0.000014606499335274342113, 4.9880366244724569328e-6,
+                  -1.3793188283644258507e-6, 2.6334833182077939618e-7, -2.5160426530315309189e-8);
   }
-  return x * (z * q);
+  const auto q = step(z, tail, constant_pair<V>(is_single<V> ? 0.33333333157048663413 : 0.33333333333333332859));
+  return x * fma(z, q.hi, fma(z, q.lo, square.lo * q.hi));
 }
 
 }  // namespace act_ext
