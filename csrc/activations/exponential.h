@@ -15,7 +15,7 @@ struct Elu {
                              .facts = Facts{.infimum = -1, .saturates = Saturates::below, .smoothness = 1},
                              .heavy = true};
   V alpha;
-  ACT_FN V forward(V x) const { return select(x < V(0), scaled_expm1(alpha, x), x); }
+  ACT_FN V forward(V x) const { return select(x < V(0), alpha * expm1_below(x), x); }
   ACT_FN V slope(V x) const { return select(x > V(0), V(1), scaled_exp(alpha, x)); }
   // For in-place use: alpha e^x = y + alpha.
   static bool result_suffices(const double* params) { return params[0] >= 0; }
@@ -38,7 +38,7 @@ struct Selu {
                              .facts = Facts{.infimum = -lambda * alpha, .saturates = Saturates::below, .smoothness = 0},
                              .heavy = true};
   ACT_FN V forward(V x) const {
-    return select(x < V(0), scaled_expm1(V(lambda * alpha), x), copysign(times_constant(x, lambda, lambda_rest), x));
+    return select(x < V(0), V(lambda * alpha) * expm1_below(x), copysign(times_constant(x, lambda, lambda_rest), x));
   }
   ACT_FN V slope(V x) const { return select(x > V(0), V(lambda), scaled_exp(V(lambda * alpha), x)); }
   static bool result_suffices(const double*) { return true; }

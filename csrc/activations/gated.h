@@ -12,11 +12,10 @@ constexpr Facts with_dip(double infimum, double minimum_at) {
   return {.infimum = infimum, .minimum_at = minimum_at, .monotonic = false, .saturates = Saturates::below};
 }
 
-// x sigmoid(z), given e^z. The power that e^z has in advance keeps small products normal, and is taken off at the end;
-// so is the sign that corrections take from -0.
+// x sigmoid(z), given e^-z: x is multiplied by a power of 2 and divided by a sum that is rounded once.
 template <class V>
 ACT_FN V logistic_gate(V x, ExpRatio<V> e) {
-  return copysign(divided(product(e.numerator(), x * V(1 / ratio_unit<V>)), e.denominator()) * V(ratio_unit<V>), x);
+  return x * e.bottom / e.sum;
 }
 
 // The slope of x sigmoid(z): s(z) (1 + w s(-z)) with w = x dz/dx.
@@ -60,7 +59,7 @@ struct Silu {
                              .heavy = true};
   ACT_FN V forward(V x) const {
     const V above = at_least(x, V(-gate_zero<V>));
-    return select(x < V(sigmoid_is_one<V>), logistic_gate(above, exp_ratio(above)), x);
+    return select(x < V(sigmoid_is_one<V>), logistic_gate(above, exp_ratio<-1>(-above)), x);
   }
   ACT_FN V slope(V x) const { return logistic_gate_slope(x, x); }
   ACT_FN ValueAndSlope<V> value_and_slope(V x) const { return logistic_gate_and_slope(x, x, bounded_product(x)); }
@@ -80,7 +79,7 @@ struct Swish {
     const auto z = product(beta, x);
     // Where the gate is 0 after any rounding, x must not outweigh it.
     const V bounded = select(head(z) < V(-exp_limit<V>), copysign(V(1), x), x);
-    return select(head(z) > V(sigmoid_is_one<V>), x, copysign(logistic(z).gated(bounded), x));
+    return select(head(z) > V(sigmoid_is_one<V>), x, gate(bounded, z));
   }
   ACT_FN V slope(V x) const {
     const auto z = product(beta, x);
@@ -89,6 +88,15 @@ struct Swish {
   ACT_FN ValueAndSlope<V> value_and_slope(V x) const {
     const auto z = product(beta, x);
     return logistic_gate_and_slope(x, z, bounded_product(z.hi));
+  }
+
+ private:
+  // x / (1 + e^-z), a power of 2 divided out of the sum.
+  ACT_FN static V gate(V x, Pair<V> z) {
+    const Exp<V> e = exp_parts(clamped(-z, V(-sigmoid_is_one<V>), V(exp_limit<V>)));
+    const Power<V> power(-e.n);
+    const V unit = scale(V(1), power), both = V(1) + unit;
+    return scale(x / (both + (e.q + ((V(1) - both) + unit))), power);
   }
 };
 
@@ -103,7 +111,7 @@ struct QuickGelu {
                              .heavy = true};
   ACT_FN V forward(V x) const {
     const V above = at_least(x, V(-gate_zero<V> / 1.702));
-    return select(x < V(sigmoid_is_one<V>), logistic_gate(above, exp_ratio(argument(above))), x);
+    return select(x < V(sigmoid_is_one<V>), logistic_gate(above, exp_ratio<-1>(-argument(above))), x);
   }
   ACT_FN V slope(V x) const {
     const auto z = argument(x);
@@ -127,22 +135,23 @@ struct Gelu {
                              .paper = "arXiv:1606.08415",
                              .facts = with_dip(-0.16997120747990366, -0.75179152469356446),
                              .heavy = true};
-  ACT_FN V forward(V x) const { return value(x, normal_tail(x)); }
-  ACT_FN V slope(V x) const { return slope(x, normal_tail(x)); }
+  ACT_FN V forward(V x) const {
+    const auto t = normal_tail(x);
+    return at_least(x, V(-0.0)) - t.times(t.a_times_numerator());
+  }
+  ACT_FN V slope(V x) const {
+    const auto t = normal_tail(x);
+    const V density = t.a * V(inverse_sqrt_2pi);
+    const V tail = t.times(fma(-density, t.denominator, t.numerator()));
+    return select(x < V(0), tail, keep_nan(x, V(1) - tail));
+  }
   ACT_FN ValueAndSlope<V> value_and_slope(V x) const {
     const auto t = normal_tail(x);
-    return {value(x, t), slope(x, t)};
-  }
-
- private:
-  ACT_FN static V value(V x, const NormalTail<V>& t) {
-    return at_least(x, V(-0.0)) - rounded(t.times_power(product(t.ratio, t.a)));
-  }
-  ACT_FN static V slope(V x, const NormalTail<V>& t) {
-    // R(a) less a times the density at 0.
-    const auto c = constant_pair<V>(inverse_sqrt_2pi, inverse_sqrt_2pi_rest);
-    const V tail = t.times_power(fma(-t.a, c.hi, t.ratio.hi) + fma(-t.a, c.lo, t.ratio.lo));
-    return select(x < V(0), tail, keep_nan(x, V(1) - tail));
+    const V density = t.a * V(inverse_sqrt_2pi);
+    const V inverse = V(1) / t.denominator;
+    const V value = t.times_inverse(t.a_times_numerator(), inverse);
+    const V tail = t.times_inverse(fma(-density, t.denominator, t.numerator()), inverse);
+    return {at_least(x, V(-0.0)) - value, select(x < V(0), tail, keep_nan(x, V(1) - tail))};
   }
 };
 
@@ -159,7 +168,7 @@ struct GeluTanh {
                              .heavy = true};
   ACT_FN V forward(V x) const {
     const V above = at_least(x, V(-lowest));
-    return select(x < V(one), logistic_gate(above, exp_ratio(argument(above))), x);
+    return select(x < V(one), logistic_gate(above, exp_ratio<-1>(-argument(above))), x);
   }
   ACT_FN V slope(V x) const {
     // As logistic_gate_slope, with w = x dz/dx left as a product.
@@ -208,8 +217,7 @@ struct Mish {
     const auto other = sum_of_ordered(V(2), value);
     const auto top = product(e.mantissa(), Pair<V>{other.hi, other.lo + rest});
     const auto bottom = sum_of_ordered(V(2), scale(top, e.power));
-    const V y = copysign(scale(divided(product(top, e.above), bottom), e.power), x);
-    return select(x < V(sigmoid_is_one<V>), y, x);
+    return select(x < V(sigmoid_is_one<V>), scale(divided(product(top, e.above), bottom), e.power), x);
   }
   // With e = e^-|x|: tanh(softplus(x)) = m / d, below 0 with a factor e before it. m and d are polynomials in e whose
   // coefficients change their order with the sign of x, and so is the slope's numerator, (1 + e) 4 x or its multiple

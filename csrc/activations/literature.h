@@ -91,7 +91,7 @@ struct Isru {
   static constexpr double bound = is_single<V> ? 1e18 : 1e150;
   ACT_FN V bounded(V x) const { return at_most(abs(x), V(bound) / sqrt(curvature())); }
   // 1 + alpha a^2
-  ACT_FN Pair<V> square(V a) const { return sum_of_ordered(V(1), product(product(curvature(), a), a)); }
+  ACT_FN Pair<V> square(V a) const { return sum_of_positive(V(1), product(product(curvature(), a), a)); }
   // alpha, if V's format takes it for 0 or infinity a normal number.
   ACT_FN V curvature() const { return clamp(alpha, V(is_single<V> ? 1e-37 : 1e-307), V(is_single<V> ? 1e38 : 1e307)); }
 };
@@ -177,10 +177,10 @@ struct Smish {
   ACT_FN V forward(V x) const {
     const auto e = bounded_exp(x, sigmoid_is_one<V>);
     const auto value = e.pair();
-    const auto top = sum_of_ordered(V(2), product(value, V(3)));
-    const auto bottom = sum_of_ordered(V(2), product(sum_of_ordered(V(6), product(value, V(5))), value));
+    const auto top = sum_of_positive(V(2), product(value, V(3)));
+    const auto bottom = sum_of_positive(V(2), product(sum_of_positive(V(6), product(value, V(5))), value));
     const auto product_of_all = product(product(e.mantissa(), top), e.above);
-    return select(x < V(sigmoid_is_one<V>), copysign(scale(divided(product_of_all, bottom), e.power), x),
+    return select(x < V(sigmoid_is_one<V>), scale(divided(product_of_all, bottom), e.power),
                   times_constant(x, 0.6, 0x1.999999999999ap-56));
   }
   ACT_FN V slope(V x) const {
@@ -210,7 +210,7 @@ struct Logish {
                              .heavy = true};
   ACT_FN V forward(V x) const {
     const auto e = bounded_exp(x, sigmoid_is_one<V>);
-    const auto bottom = sum_of_ordered(V(2), product(e.pair(), V(3)));
+    const auto bottom = sum_of_positive(V(2), product(e.pair(), V(3)));
     const auto w = quotient(product(e.mantissa(), V(2)), bottom);
     const V z = scale(w.hi, e.power);
     const Pair<V> logarithm = {w.hi, fma(w.hi * (z * z), atanh_tail(z * z), w.lo)};
@@ -281,22 +281,19 @@ struct Phish {
       .facts = Facts{.infimum = 0, .monotonic = false, .zero_centred = false, .saturates = Saturates::below},
       .heavy = true};
   ACT_FN V forward(V x) const {
-    // |x| tanh(|gelu(x)|), far below as x gelu(x).
+    // Below as x gelu(x), which keeps its tail, less what tanh takes from it.
     const auto t = normal_tail(x);
-    const auto tail = t.times_power(product(t.ratio, t.a));
-    const auto above = sum_of_ordered(x, -tail);
-    const auto negative = x < V(0);
-    const V gelu = select(negative, tail.hi, above.hi), rest = select(negative, tail.lo, above.lo);
-    auto value = tanh_in_two_words(gelu);
-    value.lo = fma(fma(-value.hi, value.hi, V(1)), rest, value.lo);
-    const V far = rounded(t.times_power(product(product(t.ratio, t.a), t.a)));
-    return select(x < V(far_below), far, select(x < V(20), rounded(product(value, abs(x))), x));
+    const V gelu = Gelu<V>{}.forward(x), defect = tanh_defect(at_most(gelu, V(0)));
+    const V scaled = t.a * (V(inverse_sqrt_2pi) - mills_complement(t.a) / t.denominator);
+    const V below = fma(t.a, defect, t.times_power(scaled));
+    const V bounded = middle(x), g = bounded * normal_probability(bounded);
+    return select(x < V(low), below, x * select(x < V(high), g - tanh_defect(g), tanh(gelu)));
   }
   ACT_FN V slope(V x) const {
     const auto t = normal_tail(x);
     const auto [gelu, gelu_slope] = Gelu<V>{}.value_and_slope(x);
     // Below as the slope of x gelu(x), a^2 density(a) - 2 a P(N > a) with a = -x, less what tanh takes from it.
-    const V factor = t.a * fma(t.a, V(inverse_sqrt_2pi), V(-2) * t.ratio.hi);
+    const V factor = t.a * fma(t.a, V(inverse_sqrt_2pi), V(-2) * t.numerator() / t.denominator);
     const V tail = at_most(gelu, V(0)), tail_defect = tanh_defect(tail), tail_tanh = tail - tail_defect;
     const V below = t.times_power(factor) + fma(t.a * gelu_slope, tail_tanh * tail_tanh, -tail_defect);
 
@@ -311,7 +308,7 @@ struct Phish {
 
  private:
   // Between these gelu(x) = x P(N < x) by the polynomial; below 1 - P and above 1 are large enough to subtract from.
-  static constexpr double low = -1.0, high = 1.0, far_below = is_single<V> ? -8.0 : -10.0;
+  static constexpr double low = -1.0, high = 1.0;
   ACT_FN static V middle(V x) { return clamp(x, V(low), V(high)); }
 };
 

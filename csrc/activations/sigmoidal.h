@@ -32,9 +32,7 @@ struct Logsigmoid {
                              .facts = Facts{.supremum = 0, .zero_centred = false, .saturates = Saturates::above},
                              .heavy = true};
   ACT_FN V forward(V x) const {
-    const auto logarithm = log1p_exp(exp_ratio(at_least(minus_abs(x), V(-exp_zero<V>))));
-    const auto [hi, lo] = sum_of_positive(abs(at_most(x, V(0))), logarithm.hi);
-    return select(x > V(-exp_zero<V>), -(hi + (lo + logarithm.lo)), x);
+    return at_most(x, V(0)) - log1p_of_inverse(exp_ratio<-1>(at_most(abs(x), V(exp_zero<V>))));
   }
   ACT_FN V slope(V x) const { return sigmoid_of_minus(x); }
 };
@@ -113,20 +111,15 @@ struct Softplus {
   V beta, threshold;
   ACT_FN V forward(V x) const {
     const V z = beta * x;
-    // Of |beta|: log(1 + e^-|z|) / |beta|, and |x| beside it where z is positive.
-    const V width = abs(beta);
-    const auto below = clamped(product(-width, abs(x)), V(-exp_zero<V>), V(0));
-    // 1 / |beta| in two words, by halves: it is finite wherever the result is. Elsewhere the largest number does,
-    // without a second word.
-    const V inverse = at_most(V(0.5) / width, V(largest));
-    const V rounding = fma(-inverse, width, V(0.5)) / width;
-    const V rest = select(abs(rounding) < inverse, rounding, V(0));
-    const auto logarithm = log1p_exp(exp_ratio(below));
-    const auto part = product(twice(logarithm), Pair<V>{inverse, rest});
-    // Where z is large enough this is x, at infinity too.
-    const auto [hi, lo] = sum_of_positive(select(z > V(0), abs(x), V(0)), part.hi);
-    const V curve = select(hi < V(inf), hi + (lo + part.lo), hi);
-    return select(z > at_most(threshold, V(2 * exp_zero<V>)), x, copysign(curve, beta));
+    const auto above = clamped(product(abs(beta), abs(x)), V(0), V(exp_zero<V>));
+    // 1 / beta in two words, by halves: it is finite wherever the result is. Elsewhere the largest number does, without
+    // a second word.
+    const V inverse = clamp(V(0.5) / beta, V(-largest), V(largest));
+    const V rounding = fma(-inverse, beta, V(0.5)) / beta;
+    const V rest = select(abs(rounding) < abs(inverse), rounding, V(0));
+    const V twice = V(2) * log1p_of_inverse(exp_ratio<-1>(above));
+    const V curve = fma(twice, inverse, fma(twice, rest, select(z > V(0), x, V(0))));
+    return select(z > threshold, x, curve);
   }
   ACT_FN V slope(V x) const {
     const auto z = product(beta, x);

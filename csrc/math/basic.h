@@ -198,11 +198,11 @@ ACT_FN Pair<V> quotient(Pair<V> a, Pair<V> b) {
   const V hi = a.hi * inverse;
   return {hi, (fma(-hi, b.lo, a.lo) + fma(-hi, b.hi, a.hi)) * inverse};
 }
-// a / b with little more than one rounding.
+// a / b with little more than one rounding. What is taken off is +0 where a is 0: -0 stays.
 template <class V>
 ACT_FN V divided(Pair<V> a, Pair<V> b) {
   const V inverse = V(1) / b.hi, y = a.hi * inverse;
-  return fma(fma(-y, b.lo, a.lo) + fma(-y, b.hi, a.hi), inverse, y);
+  return fma(-(fma(y, b.lo, -a.lo) + fma(y, b.hi, -a.hi)), inverse, y);
 }
 
 // One step of horner in two words: c + x inner, for an |x inner| of at most the size of |c|.

@@ -13,16 +13,10 @@ struct Logistic {
   V e, q;
   V denominator, other;
   Power<V> top_power;  // that of e below 0, 1 above
-  V p, p_rest, rest;   // 1 + q in two words, and the second of e
 
   // sigmoid(z) denominator factor / divisor: where e is a factor, its power comes last.
   ACT_FN V times_top(V factor, V divisor) const {
     return scale(select(negative, fma(factor, q, factor), factor) / divisor, top_power);
-  }
-  // factor sigmoid(z) with little more than one rounding.
-  ACT_FN V gated(V factor) const {
-    const Pair<V> mantissa = {select(negative, p, V(1)), select(negative, p_rest, V(0))};
-    return scale(divided(product(mantissa, factor), sum_of_ordered(V(1), Pair<V>{e, rest})), top_power);
   }
 };
 
@@ -43,36 +37,25 @@ ACT_FN auto logistic(X z) {
   using V = decltype(head(z));
   const Exp<V> e = exp_parts(folded(z, exp_limit<V>));
   const Power<V> power(e.n);
-  const V p = V(1) + e.q, p_rest = ((V(1) - p) + e.q) + e.rest, small = scale(p, power);
+  const V unit = scale(V(1), power), small = fma(unit, e.q, unit), denominator = fma(unit, e.q, V(1) + unit);
   const auto negative = head(z) < V(0);
-  return Logistic<V>{negative,
-                     small,
-                     e.q,
-                     V(1) + small,
-                     select(negative, V(1), small),
-                     power_where(negative, power),
-                     p,
-                     p_rest,
-                     scale(p_rest, power)};
+  return Logistic<V>{negative, small, e.q, denominator, select(negative, V(1), small), power_where(negative, power)};
 }
 
 // From here on 1 + e^-z is 1 after rounding, also times a few hundred.
 template <class V>
 inline constexpr double sigmoid_is_one = is_single<V> ? 20.0 : 40.0;
 
-// e^z / (1 + e^z); z a V or a Pair.
+// 1 / (1 + e^z): a power of 2 over a sum that is rounded once; z a V or a Pair.
+template <class X>
+ACT_FN auto sigmoid_of_minus(X z) {
+  using V = decltype(head(z));
+  const ExpRatio<V> e = exp_ratio<-1>(clamped(z, V(-sigmoid_is_one<V>), V(exp_zero<V>)));
+  return e.bottom / e.sum;
+}
 template <class X>
 ACT_FN auto sigmoid(X z) {
-  using V = decltype(head(z));
-  const ExpRatio<V> e = exp_ratio(clamped(z, V(-exp_zero<V>), V(sigmoid_is_one<V>)));
-  return divided(e.numerator(), e.denominator());
-}
-
-// The same of -z: 1 / (1 + e^z).
-template <class V>
-ACT_FN V sigmoid_of_minus(V z) {
-  const ExpRatio<V> e = exp_ratio<-1>(clamp(z, V(-sigmoid_is_one<V>), V(exp_zero<V>)));
-  return e.bottom / e.sum;
+  return sigmoid_of_minus(-z);
 }
 
 // The smaller and the larger of sigmoid(z) and sigmoid(-z), whose sum is 1; z a V or a Pair.
@@ -123,10 +106,17 @@ ACT_FN Pair<V> atanh_series(Pair<V> w) {
   return {w.hi, fma(w.hi * z, atanh_tail(z), w.lo)};
 }
 
-// log(1 + e^u), given e^u for a u that is at most 0.
+// log(1 + e^-u), given e^u for a u of at least 0: with w = 2 / (1 + 2 e^u), a power of 2 over a sum that is rounded
+// once.
 template <class V>
-ACT_FN Pair<V> log1p_exp(ExpRatio<V> e) {
-  return atanh_series(quotient(twice(e.numerator()), sum_of_ordered(V(2) * e.bottom, e.numerator())));
+ACT_FN V log1p_of_inverse(ExpRatio<V> e) {
+  const V w = (e.bottom + e.bottom) / e.twice_sum;
+  return times_atanh_series(w, w);
+}
+// The same in two words.
+template <class V>
+ACT_FN Pair<V> log1p_of_inverse_in_two_words(ExpRatio<V> e) {
+  return atanh_series(quotient(Pair<V>{e.bottom + e.bottom, V(0)}, sum_of_ordered(e.bottom, twice(e.numerator()))));
 }
 
 // log(1 + u) for 0 <= u <= 1.

@@ -5,47 +5,73 @@
 
 namespace act_ext {
 
-inline constexpr double inverse_sqrt_2pi = 0.398942280401432677939946;
-inline constexpr double inverse_sqrt_2pi_rest = -0x1.cbc0d30ebfd15p-56;
-inline constexpr double two_over_sqrt_pi = 0x1.20dd750429b6dp+0, two_over_sqrt_pi_rest = 0x1.1ae3a914fed80p-56;
-
-// For a = |x|: P(N > a) = e^(-a^2/2) R(a), R(a) = erfcx(a / sqrt(2)) / 2. e^(-a^2/2) = (1 + q) times the power.
+// For a = |x|: P(N > a) = e^(-a^2/2) R(a), R(a) = erfcx(a / sqrt(2)) / 2 = (1/2 + a rest) / denominator. All
+// coefficients are positive, so neither sum cancels. e^(-a^2/2) = (1 + q) times the power.
 template <class V>
 struct NormalTail {
   V a, q;
   Power<V> power;
-  Pair<V> mantissa, ratio;  // 1 + q and R(a)
+  V rest, denominator;
 
+  // a R(a) and R(a), each times the denominator. a / 2 is exact, so that the first rounds once where a is small.
+  ACT_FN V a_times_numerator() const { return fma(a * a, rest, V(0.5) * a); }
+  ACT_FN V numerator() const { return fma(a, rest, V(0.5)); }
   // factor e^(-a^2/2)
   ACT_FN V times_power(V factor) const { return scale(fma(factor, q, factor), power); }
-  ACT_FN Pair<V> times_power(Pair<V> factor) const { return scale(product(mantissa, factor), power); }
+  // factor e^(-a^2/2) / denominator
+  ACT_FN V times(V factor) const { return scale(fma(factor, q, factor) / denominator, power); }
+  ACT_FN V times_inverse(V factor, V inverse) const { return scale(fma(factor, q, factor) * inverse, power); }
 };
+
+inline constexpr double inverse_sqrt_2pi = 0.398942280401432677939946;
+inline constexpr double two_over_sqrt_pi = 0x1.20dd750429b6dp+0, two_over_sqrt_pi_rest = 0x1.1ae3a914fed80p-56;
 
 // Where the tail is 0 after any rounding.
 template <class V>
 inline constexpr double normal_limit = is_single<V> ? 15.0 : 39.0;
 
-// R(a) (a + 4) on [0, 14.7] (float), [0, 38.8] (double), in t = (a - 4) / (a + 4): relative error 2^-26.8, 2^-59.3.
-// Its coefficients fall quickly and it hardly cancels. Coefficients: tools/fit.py.
+// R(a) on [0, 14.5] (float), [0, 38.7] (double) as a ratio of degree (4, 5), (10, 11): relative error 2^-27.3, 2^-59.9.
+// Coefficients: tools/fit.py.
 template <class V>
-ACT_FN Pair<V> mills_times_sum(V t) {
-  constexpr bool single = is_single<V>;
-  V tail(0);
-  if constexpr (single) {
-    tail = horner(t, 0.38713690674844051621, -0.1865235295621357738, 0.060403698190647960246, -0.0075247441270246468426,
-                  -0.0035116086035154378359, 0.0015692722900986390376, 0.00017741500164461223553,
-                  -0.00013288467247112790332);
+ACT_FN V mills_rest(V a, V a2) {
+  if constexpr (is_single<V>) {
+    return horner_by_pairs(a, a2, 0.43829661984683252391, 0.18323645280653586482, 0.040633692724139913181,
+                           0.0041163852274539923563);
   } else {
-    tail = horner(
-        t, 0.38713740074221483257, -0.18652185795965858291, 0.060396574890920134118, -0.0075401889666847168696,
-        -0.0034796923670308643634, 0.0016308184570007727239, 0.00013334430827641093529, -0.00023109493085581490728,
-        -1.908230817652887548e-6, 0.000035144668435233273986, 7.1655011087767562446e-7, -5.9201352263482295178e-6,
-        -6.2938092302471324438e-7, 1.0215278458709914438e-6, 2.7125044999649773518e-7, -1.5502888664636401726e-7,
-        -8.4801166379772968551e-8, 1.3449786290005313105e-8, 1.9241737442464287118e-8, 1.7622793111446944385e-9,
-        -2.4201550382494735776e-9, -6.7277504401421341926e-10);
+    return horner_by_pairs(a, a2, 0.82774018141850761671, 0.67932225993478390142, 0.35712452669020246461,
+                           0.13193857052548655777, 0.035631340797271004488, 0.0071140165771053902747,
+                           0.0010381712215261292736, 0.00010638580278699574715, 6.9616025915233197561e-6,
+                           2.2364047412374326519e-7);
   }
-  const auto second = step(t, tail, constant_pair<V>(single ? -0.60789658486654718186 : -0.60789664197189209542));
-  return step(t, second, constant_pair<V>(single ? 0.75528513533704133221 : 0.75528513041575149241));
+}
+template <class V>
+ACT_FN V mills_denominator_rest(V a, V a2) {
+  if constexpr (is_single<V>) {
+    return horner_by_pairs(a, a2, 1.6744782213701193779, 1.2025084330995488055, 0.46947412253916314495,
+                           0.10186000989063077972, 0.010318127861779608047);
+  } else {
+    return horner_by_pairs(a, a2, 2.4533649236398807978, 2.8161465144571216315, 2.0004879366723399551,
+                           0.9794629874273073096, 0.34802540568846366303, 0.091881935640016549903,
+                           0.018097743583393018417, 0.0026197594878866334191, 0.00026723024481775189069,
+                           0.000017450149892687457276, 5.6058353579032507797e-7);
+  }
+}
+
+// (1 / sqrt(2 pi) - a R(a)) times the denominator: far out a R(a) as this difference hardly rounds. The coefficients
+// are 1 / sqrt(2 pi) times the denominator's less the numerator's before them (tools/fit.py prints them too), and so is
+// the error.
+template <class V>
+ACT_FN V mills_complement(V a) {
+  const V a2 = a * a;
+  if constexpr (is_single<V>) {
+    return horner_by_pairs(a, a2, 0.39894228040143267794, 0.16802016011593042505, 0.041434836655855124072,
+                           0.0040566242286995237527, 2.5719033408172640599e-6, -4.7768802076965642515e-8);
+  } else {
+    return horner_by_pairs(a, a2, 0.39894228040143267794, 0.47875099729378079566, 0.29573973100356268597,
+                           0.11875695943683624281, 0.033624671082847297728, 0.006903478457502876253,
+                           0.0010242481346548686463, 0.00010593851817381630001, 6.9616026746537109209e-6,
+                           2.2364047283132939992e-7, 1.2230178865017615524e-17, -5.2826662116635920069e-20);
+  }
 }
 
 template <class V>
@@ -55,13 +81,8 @@ ACT_FN NormalTail<V> normal_tail(V x) {
   const auto square = product(a, a);
   const V n = nearest(square.hi, -0.5 * log2_e);
   const V r = fma(n, V(-2 * short_ln2<V>), -square.hi) + fma(n, V(-2 * rest_of_ln2<V>), -square.lo);
-  const V slope = fma(r, expm1_tail(r, 0.5), V(0.5)), q = r * slope, p = fma(r, slope, V(1));
-  // The sum's second word is exact also where a is the larger: 4 is a multiple of the last place.
-  const auto sum = sum_of_ordered(V(4), a);
-  const V inverse = V(1) / sum.hi, rest = inverse * fma(-inverse, sum.lo, fma(-inverse, sum.hi, V(1)));
-  // (a - 4) / (a + 4)
-  const V t = fma(V(-8), rest, fma(V(-8), inverse, V(1)));
-  return {a, q, Power<V>(n), {p, fma(r, slope, V(1) - p)}, product(mills_times_sum(t), Pair<V>{inverse, rest})};
+  const V q = r * fma(r, expm1_tail(r, 0.5), V(0.5));
+  return {a, q, Power<V>(n), mills_rest(a, square.hi), fma(a, mills_denominator_rest(a, square.hi), V(1))};
 }
 
 // erf(s) in two words, e^(-s^2), to which its derivative is proportional, and e^(-s^2) - 1.
@@ -91,7 +112,7 @@ ACT_FN ErfAndDecay<V> erf_and_decay(V s) {
   const auto tail = normal_tail(s * V(1.41421356237309504880));
   const V decay = scale(V(1) + tail.q, tail.power);
   const V loss = select(s > V(0.5), decay - V(1), tail.q);
-  const V far = fma(V(-2) * decay, tail.ratio.hi, V(1));
+  const V far = fma(V(-2) * decay, tail.numerator() / tail.denominator, V(1));
   const auto c = constant_pair<V>(two_over_sqrt_pi, two_over_sqrt_pi_rest);
   const auto linear = product(s, c.hi);
   const V z = s * s, near_rest = fma(s, fma(z, erf_tail(z), c.lo), linear.lo);
