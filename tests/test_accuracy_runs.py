@@ -81,13 +81,21 @@ def test_a_run_goes_on(tmp_path):
 
 
 def test_published_errors_hold():
-    worse = page.worse_than_published(run(997, None, False, None))
+    worse = page.worse_than_published(run(page.checked_step(), None, False, None))
     assert not worse, "\n".join(worse)
+
+
+# In units in the last place; larger where a kernel of two would be slower than the native one, or than gelu's.
+LARGEST = {"value": 2.2, "slope": 4.0}
+LARGER = {"gelu value": 4.5, "phish value": 3.5, "softplus-3-2 value": 3.0}
 
 
 def test_published_errors_are_small():
     published = json.loads(page.PUBLISHED.read_text())["results"]
     for key, found in published.items():
-        for what in ("act_ext value", "act_ext slope"):
-            assert found[what]["wrong"] == 0, (key, what)
-            assert found[what]["worst"] <= (4 if key.endswith("float32") else LOW_PRECISION_ULP), (key, what)
+        case, dtype = key.split(" ")
+        for what in ("value", "slope"):
+            bound = LARGER.get(f"{case} {what}", LARGEST[what]) if dtype == "float32" else LOW_PRECISION_ULP
+            stats = found[f"act_ext {what}"]
+            assert stats["wrong"] == 0, (key, what)
+            assert stats["worst"] <= bound, (key, what, stats["worst"])

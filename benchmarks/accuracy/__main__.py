@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int | str:
     options = parser.parse_args(argv)
     step = 1 if options.full else options.step
     if options.check:
-        worse = page.worse_than_published(run(step, options.ops, False, None))
+        worse = page.worse_than_published(run(page.checked_step(), options.ops, False, None))
         return "\n".join(worse) if worse else 0
     facts = machine(argparse.Namespace(device="cpu"))
     results = run(step, options.ops, True, options.log)

@@ -89,6 +89,12 @@ def data(measured: dict[str, Any]) -> str:
     return f'{json.dumps(head)[:-1]},\n"results": {{\n{results}\n}}}}\n'
 
 
+def checked_step() -> int:
+    """A distance of inputs that all were measured for the page, near 997."""
+    step = int(json.loads(PUBLISHED.read_text())["step"])
+    return step * -(-997 // step)
+
+
 def worse_than_published(results: dict[str, dict[str, Any]]) -> list[str]:
     """What is less accurate in act_ext's results than was published."""
     published = json.loads(PUBLISHED.read_text())["results"]

@@ -57,7 +57,7 @@ struct Celu {
       .heavy = true,
       .invalid = [](const double* p) -> const char* { return p[0] == 0 ? "alpha must not be 0" : nullptr; }};
   V alpha;
-  ACT_FN V forward(V x) const { return select(x < V(0), scaled_expm1(alpha, quotient(x, alpha)), x); }
+  ACT_FN V forward(V x) const { return select(x < V(0), alpha * expm1(quotient(x, alpha)), x); }
   ACT_FN V slope(V x) const { return select(x > V(0), V(1), scaled_exp(V(1), quotient(x, alpha))); }
   static bool result_suffices(const double* params) { return params[0] > 0; }
   ACT_FN V slope_from_result(V y) const { return select(y > V(0), V(1), fma(y, V(1) / alpha, V(1))); }

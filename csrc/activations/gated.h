@@ -211,13 +211,17 @@ struct Mish {
                              .facts = with_dip(-0.30884341301725041, -1.1924312145154952),
                              .heavy = true};
   ACT_FN V forward(V x) const {
-    // With e = e^x: e (e + 2) / (e (e + 2) + 2). What the second word of e + 2 lacks where e is large does not count.
-    const auto e = bounded_exp(x, sigmoid_is_one<V>);
-    const auto [value, rest] = e.pair();
-    const auto other = sum_of_ordered(V(2), value);
-    const auto top = product(e.mantissa(), Pair<V>{other.hi, other.lo + rest});
-    const auto bottom = sum_of_ordered(V(2), scale(top, e.power));
-    return select(x < V(sigmoid_is_one<V>), scale(divided(product(top, e.above), bottom), e.power), x);
+    // With e = e^x = (1 + q) 2^n: x e (e + 2) / (e (e + 2) + 2). What x (e + 2), the numerator and the denominator
+    // round off is made good.
+    const V above = at_least(x, V(-exp_limit<V>));
+    const Exp<V> parts = exp_parts(above);
+    const Power<V> power(parts.n);
+    const V unit = scale(V(1), power), e = fma(unit, parts.q, unit), other = fma(unit, parts.q, V(2) + unit);
+    const auto factor = product(above, other);
+    const V top = fma(factor.hi, parts.q, factor.hi), bottom = fma(e, other, V(2));
+    const V top_rest = fma(factor.hi, parts.q, factor.hi - top) + factor.lo, bottom_rest = fma(e, other, V(2) - bottom);
+    const V y = scale(divided(Pair<V>{top, top_rest}, Pair<V>{bottom, bottom_rest}), power);
+    return select(x < V(sigmoid_is_one<V>), y, x);
   }
   // With e = e^-|x|: tanh(softplus(x)) = m / d, below 0 with a factor e before it. m and d are polynomials in e whose
   // coefficients change their order with the sign of x, and so is the slope's numerator, (1 + e) 4 x or its multiple

@@ -142,10 +142,13 @@ struct TanhExp {
                              .heavy = true};
   ACT_FN V forward(V x) const {
     const auto e = bounded_exp(x, largest);
+    // With u = e^(-2 e): what e rounds off counts 2 u times.
     const auto [value, rest] = e.pair();
-    auto t = tanh_in_two_words(value);
-    t.lo = fma(fma(-t.hi, t.hi, V(1)), rest, t.lo);
-    return select(x < V(-tail), e.times(e.above), select(x < V(largest), copysign(rounded(product(t, x)), x), x));
+    const auto t = tanh_quotient(value);
+    const V change = V(2) * rest * (t.bottom.hi - V(1));
+    const auto top = product(x, t.top);
+    const V near = divided(Pair<V>{top.hi, fma(x, change, top.lo)}, Pair<V>{t.bottom.hi, t.bottom.lo - change});
+    return select(x < V(-tail), e.times(e.above), select(x < V(largest), near, x));
   }
   ACT_FN V slope(V x) const {
     const auto e = bounded_exp(x, largest);

@@ -255,17 +255,6 @@ ACT_FN V expm1_below(V x) {
   return fma(power, e.q, power - V(1));
 }
 
-// factor (e^x - 1)
-template <class X, class V>
-ACT_FN V scaled_expm1(V factor, X x) {
-  // Below -40 the result is -factor. Half of 2^n stays finite where 2^n does not.
-  const Exp<V> e = exp_parts(clamped(x, V(-40), V(exp_overflow<V>)));
-  const V half_power = pow2(e.n - V(1)), less = half_power - V(0.5);
-  const V m = fma(half_power, e.q, less), rest = fma(half_power, e.q, less - m);
-  const V twice = factor + factor, value = fma(twice, m, twice * fma(half_power, e.rest, rest));
-  // What is that small has no last place to halve.
-  return select(abs(head(x)) < V(is_single<V> ? 0x1p-30 : 0x1p-60), fma(factor, head(x), factor * rest_of(x)), value);
-}
 template <class X>
 ACT_FN auto expm1(X x) {
   using V = decltype(head(x));

@@ -126,13 +126,6 @@ ACT_FN V log1p(V u) {
   return times_atanh_series(w, w);
 }
 
-// Of a >= 0 tanh(a) is loss / (1 + value) of e^(-2a).
-template <class V>
-ACT_FN Pair<V> tanh_in_two_words(V a) {
-  const auto e = decay(V(-2) * at_most(a, V(20)));
-  return quotient(e.loss, sum_of_ordered(V(1), e.value));
-}
-
 // For a >= 0 tanh(a) as a quotient of numbers that are each rounded once, 1 - u and 1 + u with u = e^(-2a).
 template <class V>
 struct TanhQuotient {
