@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 import act_ext
-from benchmarks.accuracy import page
+from benchmarks.accuracy import page, plot
 from benchmarks.accuracy.measure import run
 from benchmarks.compare import machine
 
@@ -37,6 +37,7 @@ def main(argv: list[str] | None = None) -> int | str:
         return 0
     page.PUBLISHED.write_text(page.data(measured))
     page.PAGE.write_text(page.text(measured))
+    plot.draw(page.PLOT)
     print(f"Results: {page.PAGE}")
     return 0
 

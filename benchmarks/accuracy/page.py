@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
-PAGE, PUBLISHED = DOCS / "accuracy.md", DOCS / "accuracy.json"
+PAGE, PUBLISHED, PLOT = DOCS / "accuracy.md", DOCS / "accuracy.json", DOCS / "accuracy.png"
 DTYPES = ("float32", "bfloat16", "float16")
 
 
@@ -69,6 +69,11 @@ def text(measured: dict[str, Any]) -> str:
             "",
             f"act_ext with {measured['capability']}, torch {measured['torch']}, {measured['device']}. Kernels for AVX2",
             "and AVX-512 give the same bits. Errors of all inputs, with histograms: [accuracy.json](accuracy.json).",
+            "",
+            "![Error against input](accuracy.png)",
+            "",
+            "In each of 540 intervals the largest error of 2000 random inputs. Below 0 the native values lose what the",
+            "exponential has lost beside 1, or is subnormal.",
             "",
             "## Values",
             "",
