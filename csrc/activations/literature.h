@@ -248,7 +248,7 @@ struct Gish {
                              .heavy = true};
   ACT_FN V forward(V x) const {
     const auto e = bounded_exp(x, largest);
-    const auto u = decay(clamped(-e.pair(), V(-80), V(0))).loss;
+    const auto u = one_minus_exp(-e.pair());
     const auto logarithm = atanh_series(quotient(twice(u), sum_of_ordered(V(2), u)));
     const V near =
         select(x < V(largest), copysign(rounded(product(logarithm, x)), x), times_constant(x, ln2_hi, ln2_lo));

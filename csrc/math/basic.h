@@ -143,8 +143,8 @@ ACT_FN Pair<V> sum(V a, V b) {
   return {hi, (a - (hi - b_part)) + (b - b_part)};
 }
 
-// The same for numbers of which the first has the larger exponent, or both the same; or where it is a multiple of the
-// sum's last place, as small whole numbers and powers of 2 are, until they are lost in the sum.
+// The same where the first has the larger exponent, or both the same, or where the first is a multiple of the sum's
+// last place, as small whole numbers and powers of 2 are until they are lost in the sum.
 template <class V>
 ACT_FN Pair<V> sum_of_ordered(V a, V b) {
   const V hi = a + b;
@@ -171,10 +171,6 @@ ACT_FN Pair<V> sum_of_ordered(V a, Pair<V> b) {
 template <class V>
 ACT_FN Pair<V> operator-(Pair<V> x) {
   return {-x.hi, -x.lo};
-}
-template <class V>
-ACT_FN Pair<V> scale(Pair<V> y, Power<V> power) {
-  return {scale(y.hi, power), scale(y.lo, power)};
 }
 template <class V>
 ACT_FN Pair<V> twice(Pair<V> x) {
@@ -207,17 +203,12 @@ ACT_FN V divided(Pair<V> a, Pair<V> b) {
 
 // One step of horner in two words: c + x inner, for an |x inner| of at most the size of |c|.
 template <class V>
-ACT_FN Pair<V> step(V x, Pair<V> inner, Pair<V> c) {
-  const V hi = fma(x, inner.hi, c.hi);
-  return {hi, fma(x, inner.hi, c.hi - hi) + fma(x, inner.lo, c.lo)};
-}
-template <class V>
 ACT_FN Pair<V> step(V x, V inner, Pair<V> c) {
   const V hi = fma(x, inner, c.hi);
   return {hi, fma(x, inner, c.hi - hi) + c.lo};
 }
 
-// factor x for a number that V's format rounds, and an x that is not negative.
+// factor x for a factor, given as two doubles, that V's format rounds, and an x that is not negative.
 template <class V>
 ACT_FN V times_constant(V x, double factor, double rest) {
   const auto words = constant_pair<V>(factor, rest);

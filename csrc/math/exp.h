@@ -7,7 +7,7 @@
 
 namespace act_ext {
 
-// The words of an argument in one or two.
+// The leading word of an argument in one word or two.
 template <class V>
 ACT_FN V head(V x) {
   return x;
@@ -15,14 +15,6 @@ ACT_FN V head(V x) {
 template <class V>
 ACT_FN V head(Pair<V> x) {
   return x.hi;
-}
-template <class V>
-ACT_FN V rest_of(V) {
-  return V(0);
-}
-template <class V>
-ACT_FN V rest_of(Pair<V> x) {
-  return x.lo;
 }
 
 // e^x = (1 + q + rest) 2^n, n a whole number.
@@ -121,8 +113,6 @@ struct ExpRatio {
   V sum, twice_sum;  // top + bottom and 2 top + bottom, each with one rounding
 
   ACT_FN Pair<V> numerator() const { return {top, rest}; }
-  // 1 + e^x, times bottom.
-  ACT_FN Pair<V> denominator() const { return sum_of_ordered(bottom, numerator()); }
 };
 
 // Below -exp_zero e^x is 0 after rounding; below -gate_zero x e^x is.
@@ -135,7 +125,7 @@ inline constexpr double gate_zero = is_single<V> ? 108.7 : 751.9;
 // or a Pair.
 template <class V>
 inline constexpr double exp_ratio_limit = is_single<V> ? 65.0 : 600.0;
-// It brings both into range.
+// Brings both parts into range.
 template <class V>
 inline constexpr double ratio_unit = is_single<V> ? 0x1p-31 : 0x1p-62;
 template <int kSide = 1, class X>
@@ -148,7 +138,7 @@ ACT_FN auto exp_ratio(X x) {
   const V r = reduced(x, shifted - shift);
   const V slope = fma(expm1_tail(r, 1, unit), r, V(unit)), bottom = to_exponent(shifted);
   const V top = fma(slope, r, V(unit));
-  // Of a sum of powers of 2 that are far apart the smaller is added to what is rounded last.
+  // Where powers of 2 are so far apart that their sum is rounded, what it lacks comes with the smaller term.
   const V both = bottom + V(unit), and_twice = bottom + V(2 * unit);
   return ExpRatio<V>{top, fma(slope, r, V(unit) - top), bottom, both + fma(slope, r, (V(unit) - both) + bottom),
                      and_twice + fma(slope + slope, r, (V(2 * unit) - and_twice) + bottom)};
@@ -232,19 +222,12 @@ ACT_FN V exp_of_product(V a, V x) {
   return scaled_exp(V(1), product(a, x));
 }
 
-// e^x and 1 - e^x in two words, for -80 <= x <= 0.
+// 1 - e^x in two words, for an x below 0.
 template <class V>
-struct Decay {
-  Pair<V> value, loss;
-};
-template <class X>
-ACT_FN auto decay(X x) {
-  using V = decltype(head(x));
-  const Exp<V> e = exp_parts(x);
-  const V power = pow2(e.n), less = V(1) - power;
-  const V value = fma(power, e.q, power), loss = fma(-power, e.q, less);
-  return Decay<V>{{value, fma(power, e.rest, fma(power, e.q, power - value))},
-                  {loss, -fma(power, e.rest, fma(power, e.q, loss - less))}};
+ACT_FN Pair<V> one_minus_exp(Pair<V> x) {
+  const Exp<V> e = exp_parts(clamped(x, V(-80), V(0)));
+  const V power = pow2(e.n), less = V(1) - power, value = fma(-power, e.q, less);
+  return {value, -fma(power, e.rest, fma(power, e.q, value - less))};
 }
 
 // e^x - 1 for an x below 0; from -40 on it is -1.

@@ -5,8 +5,7 @@
 
 namespace act_ext {
 
-// Of (1 + d + rest) 2^n, for 1 + d in [sqrt(1/2), 2] and a rest below its last place: n ln2 + log(1 + d), and a first
-// order.
+// Of (1 + d + rest) 2^n, for 1 + d in [sqrt(1/2), 2] and a rest below its last place, whose first order is enough.
 template <class V>
 ACT_FN V log_of_parts(V d, V rest, V n) {
   // 2 atanh(w / 2) with w = 2 d / (2 + d) = d - d w / 2: d itself has no rounding.
