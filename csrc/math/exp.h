@@ -110,7 +110,7 @@ ACT_FN BoundedExp<V> bounded_exp(V x, double largest) {
 template <class V>
 struct ExpRatio {
   V top, rest, bottom;
-  V sum, twice_sum;  // top + bottom and 2 top + bottom, each with one rounding
+  V quick_sum, sum, twice_sum;  // top + bottom and 2 top + bottom with one rounding, quickly with two at +-2^24
 
   ACT_FN Pair<V> numerator() const { return {top, rest}; }
 };
@@ -140,7 +140,11 @@ ACT_FN auto exp_ratio(X x) {
   const V top = fma(slope, r, V(unit));
   // Where powers of 2 are so far apart that their sum is rounded, what it lacks comes with the smaller term.
   const V both = bottom + V(unit), and_twice = bottom + V(2 * unit);
-  return ExpRatio<V>{top, fma(slope, r, V(unit) - top), bottom, both + fma(slope, r, (V(unit) - both) + bottom),
+  return ExpRatio<V>{top,
+                     fma(slope, r, V(unit) - top),
+                     bottom,
+                     fma(slope, r, both),
+                     both + fma(slope, r, (V(unit) - both) + bottom),
                      and_twice + fma(slope + slope, r, (V(2 * unit) - and_twice) + bottom)};
 }
 

@@ -46,16 +46,21 @@ ACT_FN auto logistic(X z) {
 template <class V>
 inline constexpr double sigmoid_is_one = is_single<V> ? 20.0 : 40.0;
 
-// 1 / (1 + e^z): a power of 2 over a sum that is rounded once; z a V or a Pair.
+// 1 / (1 + e^-z) and, for slopes, quickly 1 / (1 + e^z): a power of 2 over a sum that is rounded once; z a V or a Pair.
 template <class X>
-ACT_FN auto sigmoid_of_minus(X z) {
+ACT_FN auto bounded_exp_ratio(X z) {
   using V = decltype(head(z));
-  const ExpRatio<V> e = exp_ratio<-1>(clamped(z, V(-sigmoid_is_one<V>), V(exp_zero<V>)));
-  return e.bottom / e.sum;
+  return exp_ratio<-1>(clamped(z, V(-sigmoid_is_one<V>), V(exp_zero<V>)));
 }
 template <class X>
 ACT_FN auto sigmoid(X z) {
-  return sigmoid_of_minus(-z);
+  const auto e = bounded_exp_ratio(-z);
+  return e.bottom / e.sum;
+}
+template <class X>
+ACT_FN auto sigmoid_of_minus(X z) {
+  const auto e = bounded_exp_ratio(z);
+  return e.bottom / e.quick_sum;
 }
 
 // The smaller and the larger of sigmoid(z) and sigmoid(-z), whose sum is 1; z a V or a Pair.
