@@ -1,6 +1,6 @@
 """Finds the coefficients of csrc/math: minimax polynomials and ratios by Remez exchange in mpmath.
 
-python -m tools.fit prints each approximation's coefficients and its largest error, in some seconds.
+python -m tools.fit prints each approximation's coefficients and its largest error, in about two minutes.
 """
 
 from collections.abc import Callable
@@ -96,14 +96,8 @@ def defect_weight(z: mpf) -> mpf:
     return r**3 / sin(r) if z > mpf(10) ** -20 else z
 
 
-def sum_quotient(a: mpf) -> mpf:
-    return (a - 4) / (a + 4)
-
-
-def mills(t: mpf) -> mpf:
-    """Mills' ratio of a times (a + 4), for a's t."""
-    a = 4 * (1 + t) / (1 - t)
-    return (a + 4) * exp(a * a / 2) * erfc(a / sqrt(mpf(2))) / 2
+def mills(a: mpf) -> mpf:
+    return exp(a * a / 2) * erfc(a / sqrt(mpf(2))) / 2
 
 
 REDUCED = log(2) / 2 * mpf("1.005")
@@ -115,14 +109,8 @@ APPROXIMATIONS = {
     "tanh_defect": (tanh_defect, mpf(0), mpf(1), [(7, 0), (15, 0)], lambda z: 1 / tanh_defect(z)),
     "erf": (erf_over_s, mpf(0), mpf(1), [(6, 0), (12, 0)], lambda z: 1 / erf_over_s(z)),
     "sin_defect": (sin_defect, mpf(0), pi**2 / 4 * mpf("1.0001"), [(3, 0), (7, 0)], defect_weight),
-    "mills (float)": (mills, mpf(-1), sum_quotient(mpf("14.7")), [(9, 0)], lambda t: 1 / mills(t)),
-    "mills (double)": (
-        mills,
-        mpf(-1),
-        sum_quotient(mpf("38.8")),
-        [(23, 0)],
-        lambda t: 1 / mills(t),
-    ),
+    "mills (float)": (mills, mpf(0), mpf("14.5"), [(4, 5)], lambda a: 1 / mills(a)),
+    "mills (double)": (mills, mpf(0), mpf("38.7"), [(10, 11)], lambda a: 1 / mills(a)),
 }
 
 
@@ -134,6 +122,9 @@ def main() -> None:
             print("  ", ", ".join(nstr(c, 20) for c in p))
             if len(q) > 1:
                 print("  /", ", ".join(nstr(c, 20) for c in q))
+            if name.startswith("mills"):
+                complement = [b / sqrt(2 * pi) - a for a, b in zip([mpf(0), *p], q, strict=True)]
+                print("  complement", ", ".join(nstr(c, 20) for c in complement))
 
 
 if __name__ == "__main__":
