@@ -48,7 +48,7 @@ def table(measured: dict[str, Any], what: str) -> list[str]:
 
 def text(measured: dict[str, Any]) -> str:
     step = measured["step"]
-    inputs = "all 2^32 bit patterns" if step == 1 else f"every {step}th of the 2^32 bit patterns"
+    inputs = "all 2^32 bit patterns" if step == 1 else f"one in {step} of the 2^32 bit patterns"
     return "\n".join(
         [
             "# Accuracy",
@@ -72,8 +72,8 @@ def text(measured: dict[str, Any]) -> str:
             "",
             "![Error against input](accuracy.png)",
             "",
-            "In each of 540 intervals the largest error of 2000 random inputs. Below 0 the native values lose what the",
-            "exponential has lost beside 1, or is subnormal.",
+            "In each of 540 intervals the largest error of 2000 random inputs. The native gelu takes from 1 what is tiny",
+            "beside it; the native silu and slopes are 0 where their exponential overflows.",
             "",
             "## Values",
             "",
