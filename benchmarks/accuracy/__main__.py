@@ -13,7 +13,7 @@ from rich.console import Console
 
 import act_ext
 from benchmarks.accuracy import page, plot
-from benchmarks.accuracy.measure import run
+from benchmarks.accuracy.measure import core, run
 from benchmarks.compare import machine
 
 
@@ -31,7 +31,12 @@ def main(argv: list[str] | None = None) -> int | str:
         return "\n".join(worse) if worse else 0
     facts = machine(argparse.Namespace(device="cpu"))
     results = run(step, options.ops, True, options.log)
-    measured = {"step": step, **{key: facts[key] for key in ("capability", "torch", "device")}, "results": results}
+    measured = {
+        "step": step,
+        "bounds": core().BOUNDS,
+        **{key: facts[key] for key in ("capability", "torch", "device")},
+        "results": results,
+    }
     if options.ops is not None:
         Console().print(page.text(measured), markup=False)
         return 0

@@ -154,11 +154,7 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, module) {
   namespace py = pybind11;
   py::class_<Rule>(module, "Rule")
       .def(py::init<std::vector<double>, double, double, double>(), py::arg("kinks") = std::vector<double>(),
-           py::arg("point") = 0.0, py::arg("near") = 0.0, py::arg("magnitude") = 0.0)
-      .def("magnitude_at", [](const Rule& rule, const at::Tensor& input) {
-        const at::Tensor x = input.to(at::kDouble);
-        return at::where((x - rule.point).abs() < rule.near, rule.magnitude, 0.0).to(at::kDouble);
-      });
+           py::arg("point") = 0.0, py::arg("near") = 0.0, py::arg("magnitude") = 0.0);
   py::class_<Stats>(module, "Stats")
       .def(py::init())
       .def("add", &add, py::call_guard<py::gil_scoped_release>())

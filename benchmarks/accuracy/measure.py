@@ -55,23 +55,26 @@ class Piece:
         return f"{CASES[self.case]}{whose} {self.dtype} {self.part} of {PARTS} by {self.step}"
 
 
+def parts_of(step: int) -> int:
+    """Into how many parts a run is cut: short ones are not worth dividing."""
+    return PARTS if step < 64 else 1
+
+
 def pieces(step: int, names: list[str] | None, native: bool) -> Iterator[Piece]:
-    # Short runs are not worth dividing.
-    parts = PARTS if step < 64 else 1
     for index, case in enumerate(CASES):
         if names is not None and case.name not in names:
             continue
         for dtype in LOW:
             yield Piece(index, dtype, native=native)
-        for part in range(parts):
-            yield Piece(index, "float32", part * PARTS // parts, step, native)
+        for part in range(parts_of(step)):
+            yield Piece(index, "float32", part, step, native)
 
 
 def chunks(piece: Piece) -> Iterator[Tensor]:
     if piece.dtype != "float32":
         yield torch.arange(-(2**15), 2**15, dtype=torch.int32).to(torch.int16).view(LOW[piece.dtype])
         return
-    size = 2**32 // PARTS if piece.step < 64 else 2**32
+    size = 2**32 // parts_of(piece.step)
     begin, end = piece.part * size, piece.part * size + size
     first = -(-begin // piece.step) * piece.step  # the steps go on over the parts' edges
     for start in range(first, end, CHUNK * piece.step):

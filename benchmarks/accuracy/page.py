@@ -21,7 +21,7 @@ def number(ulp: float) -> str:
 
 
 def cell(stats: dict[str, Any]) -> str:
-    """The worst error; of sixteen bits, where all but ties are rounded to the nearest, how many are not."""
+    """The worst error, and how many results are NaN or infinite where they are not to be, or the reverse."""
     if stats["count"] == 0:
         return ""
     return number(stats["worst"]) + (f" ({stats['wrong']} not finite)" if stats["wrong"] else "")
