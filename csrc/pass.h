@@ -196,7 +196,7 @@ struct Step<Op, pass, V, Kind::learned> {
   }
 };
 
-// Forward where each parameter is one number: the numbers follow each other, and the constants them.
+// Forward where each parameter is one number: `numbers` holds them and then the constants.
 template <template <class> class Op, class V>
 struct NumbersStep {
   static constexpr int inputs = 1, outputs = 1;

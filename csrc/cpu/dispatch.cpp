@@ -19,7 +19,7 @@
   extern const cpu::RreluTable rrelu_table;                                                           \
   extern const std::array<cpu::ReducingTable, LearnedActivations::size> reducing_tables;              \
   extern const cpu::AddTermsTable add_terms_table;                                                    \
-  extern const std::array<std::array<cpu::Kernel, kDtypes>, LearnedActivations::size> numbers_tables; \
+  extern const std::array<std::array<cpu::StretchesKernel, kDtypes>, LearnedActivations::size> stretches_tables; \
   static std::vector<cpu::Table> tables() {                                                           \
     std::vector<cpu::Table> list;                                                                     \
     ACT_EXT_FAMILIES(ACT_EXT_APPEND)                                                                  \
@@ -46,13 +46,13 @@ struct Capability {
   const std::array<RowsTable, RowKernels::size>& row_tables;
   const std::array<ReducingTable, LearnedActivations::size>& reducing_tables;
   const AddTermsTable& add_terms;
-  const std::array<std::array<Kernel, kDtypes>, LearnedActivations::size>& numbers_tables;
+  const std::array<std::array<StretchesKernel, kDtypes>, LearnedActivations::size>& stretches_tables;
   const std::array<MaxoutTable, 3>& maxout_tables;
   const RreluTable& rrelu_table;
 };
 
 #define ACT_EXT_TABLES(NAME)                                                                          \
-  NAME::tables, NAME::row_tables, NAME::reducing_tables, NAME::add_terms_table, NAME::numbers_tables, \
+  NAME::tables, NAME::row_tables, NAME::reducing_tables, NAME::add_terms_table, NAME::stretches_tables, \
       NAME::maxout_tables, NAME::rrelu_table
 
 // Best first.
@@ -231,7 +231,9 @@ ReducingKernel reducing_kernel(int index, Pass pass, Dtype dtype) {
   return chosen().reducing_tables[index][pass == Pass::backward ? 0 : 1][static_cast<int>(dtype)];
 }
 
-Kernel numbers_kernel(int index, Dtype dtype) { return chosen().numbers_tables[index][static_cast<int>(dtype)]; }
+StretchesKernel stretches_kernel(int index, Dtype dtype) {
+  return chosen().stretches_tables[index][static_cast<int>(dtype)];
+}
 
 const MaxoutTable& maxout_table(int64_t pieces) {
   return chosen().maxout_tables[pieces <= 256 ? 0 : pieces <= 32768 ? 1 : 2];

@@ -12,8 +12,8 @@ __attribute__((visibility("default"))) const char* capability();
 // Null where the op has no such pass.
 Kernel kernel(int op, Pass pass, Dtype dtype);
 
-// Forward where each learned parameter is one number: `params` begins with these. index: in LearnedActivations.
-Kernel numbers_kernel(int index, Dtype dtype);
+// index: in LearnedActivations.
+StretchesKernel stretches_kernel(int index, Dtype dtype);
 ReducingKernel reducing_kernel(int index, Pass pass, Dtype dtype);
 
 // Its indices are uint8 up to 256 pieces, int16 up to 32768, else int32.

@@ -125,15 +125,43 @@ constexpr std::array<cpu::ReducingTable, sizeof...(Ops)> reducing_tables_of(List
       cpu::ReducingTable{reducing_by_dtype<Ops, Pass::backward>(), reducing_by_dtype<Ops, Pass::double_backward>()}...};
 }
 
+// Elements begin to end of what lies along stretches.
 template <template <class> class Op, class S>
-void numbers_kernel(char* const* operands, int64_t n, const double* numbers) {
-  run_contiguous<S>(NumbersStep<Op, typename Memory<S>::V>(numbers), operands, n);
+void stretches_kernel(char* output, const char* input, int64_t begin, int64_t end, const cpu::Stretches& along) {
+  constexpr int64_t size = Memory<S>::size, kAhead = 1024 / sizeof(S);
+  using F = NumbersStep<Op, typename Memory<S>::V>;
+  S filled[size] = {}, results[size];
+  int64_t channel = begin / along.length % along.channels, stop = (begin / along.length + 1) * along.length;
+  for (; begin < end; begin = stop, stop += along.length) {
+    stop = std::min(stop, end);
+    const F f(along.numbers + channel * along.per_channel);
+    channel = channel + 1 < along.channels ? channel + 1 : 0;
+    S* to = reinterpret_cast<S*>(output) + begin;
+    const S* from = reinterpret_cast<const S*>(input) + begin;
+    const int64_t n = stop - begin;
+    if (n < size) {
+      std::memcpy(filled, from, n * sizeof(S));
+      from = filled;
+      to = results;
+    }
+    for (int64_t i = 0; i < n; i += size) {
+      // The last vector ends where the stretch does: a part of it is computed twice.
+      const int64_t at = n < size ? 0 : std::min(i, n - size);
+      if constexpr (F::heavy) {
+        __builtin_prefetch(from + at + kAhead);
+        __builtin_prefetch(to + at + kAhead, /*write=*/1);
+      }
+      Memory<S>::store(f(Memory<S>::load(from + at)), to + at);
+    }
+    if (n < size) std::memcpy(reinterpret_cast<S*>(output) + begin, results, n * sizeof(S));
+  }
 }
 
 template <template <class> class... Ops>
-constexpr std::array<std::array<cpu::Kernel, kDtypes>, sizeof...(Ops)> numbers_tables_of(List<Ops...>) {
-  return {std::array<cpu::Kernel, kDtypes>{numbers_kernel<Ops, float>, numbers_kernel<Ops, double>,
-                                           numbers_kernel<Ops, c10::BFloat16>, numbers_kernel<Ops, c10::Half>}...};
+constexpr std::array<std::array<cpu::StretchesKernel, kDtypes>, sizeof...(Ops)> stretches_tables_of(List<Ops...>) {
+  return {
+      std::array<cpu::StretchesKernel, kDtypes>{stretches_kernel<Ops, float>, stretches_kernel<Ops, double>,
+                                                stretches_kernel<Ops, c10::BFloat16>, stretches_kernel<Ops, c10::Half>}...};
 }
 
 template <template <class> class... Ops>

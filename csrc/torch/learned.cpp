@@ -118,58 +118,47 @@ void expand_parameters(LearnedCall& given, const Channels& channels) {
   }
 }
 
-// Element i of a parameter, without the way of an op.
-double number(const Tensor& parameter, int64_t i) {
-  const int64_t offset = parameter.dim() == 0 ? 0 : i * parameter.stride(0);
+// A parameter's element for each channel to every `step`th of `numbers`, without the way of an op.
+void read_numbers(const Tensor& parameter, int64_t channels, int step, double* numbers) {
+  const int64_t stride = parameter.numel() == 1 ? 0 : parameter.stride(0);
+  const auto read = [&](const auto* from) {
+    for (int64_t c = 0; c < channels; ++c) numbers[c * step] = canonical(static_cast<double>(from[c * stride]));
+  };
   switch (parameter.scalar_type()) {
     case at::kFloat:
-      return parameter.const_data_ptr<float>()[offset];
+      return read(parameter.const_data_ptr<float>());
     case at::kDouble:
-      return parameter.const_data_ptr<double>()[offset];
+      return read(parameter.const_data_ptr<double>());
     case at::kBFloat16:
-      return parameter.const_data_ptr<at::BFloat16>()[offset];
+      return read(parameter.const_data_ptr<at::BFloat16>());
     default:
-      return parameter.const_data_ptr<at::Half>()[offset];
+      return read(parameter.const_data_ptr<at::Half>());
   }
 }
 
 // Forward on the CPU where a parameter is one number along whole stretches of memory. False where it is not.
-bool run_by_numbers(const LearnedCall& given, Dtype dtype, const Channels& channels, const Tensor& out) {
+bool run_along_stretches(const LearnedCall& given, Dtype dtype, const Channels& channels, const Tensor& out) {
   const Tensor& x = given.tensors[0];
   const bool single = std::all_of(given.tensors.begin() + 1, given.tensors.end(),
                                   [](const Tensor& parameter) { return parameter.numel() == 1; });
-  const int64_t numel = x.numel(), size = x.element_size();
-  int64_t stretch = numel;
   if (!x.is_non_overlapping_and_dense() || !out.strides().equals(x.strides())) return false;
-  if (!single) {
-    stretch = x.stride(channels.dim);
-    constexpr int64_t kLong = 64;
-    if (!x.is_contiguous() || stretch < kLong) return false;
-  }
-  const int parameters = given.parameters(), numbers = parameters + given.call.op->num_params;
-  const int64_t count = single ? 1 : channels.count;
-  std::vector<double> values(count * numbers);
-  for (int p = 0; p < parameters; ++p) {
-    const Tensor& parameter = given.tensors[1 + p];
-    for (int64_t c = 0; c < count; ++c) {
-      values[c * numbers + p] = canonical(number(parameter, parameter.numel() == 1 ? 0 : c));
-    }
-  }
+  // Shorter stretches fill no vectors.
+  constexpr int64_t kShortest = 16;
+  if (!single && (!x.is_contiguous() || x.stride(channels.dim) < kShortest)) return false;
+
+  const int parameters = given.parameters(), per_channel = parameters + given.call.op->num_params;
+  const int64_t numel = x.numel(), count = single ? 1 : channels.count;
+  std::vector<double> numbers(count * per_channel);
+  for (int p = 0; p < parameters; ++p) read_numbers(given.tensors[1 + p], count, per_channel, numbers.data() + p);
   for (int64_t c = 0; c < count; ++c) {
-    for (int k = parameters; k < numbers; ++k) values[c * numbers + k] = given.call.params[k - parameters];
+    for (int k = parameters; k < per_channel; ++k) numbers[c * per_channel + k] = given.call.params[k - parameters];
   }
-  const auto kernel = cpu::numbers_kernel(given.call.op->kernel, dtype);
+  const cpu::Stretches along{single ? numel : x.stride(channels.dim), count, per_channel, numbers.data()};
+  const auto kernel = cpu::stretches_kernel(given.call.op->kernel, dtype);
   char* const to = static_cast<char*>(out.mutable_data_ptr());
   const char* const from = static_cast<const char*>(x.const_data_ptr());
   const int64_t grain = is_heavy(given.call.op->spec, Pass::forward) ? 8192 : at::internal::GRAIN_SIZE;
-  at::parallel_for(0, numel, grain, [&](int64_t begin, int64_t end) {
-    while (begin < end) {
-      const int64_t stop = std::min(end, (begin / stretch + 1) * stretch);
-      char* operands[] = {to + begin * size, const_cast<char*>(from) + begin * size};
-      kernel(operands, stop - begin, values.data() + begin / stretch % count * numbers);
-      begin = stop;
-    }
-  });
+  at::parallel_for(0, numel, grain, [&](int64_t begin, int64_t end) { kernel(to, from, begin, end, along); });
   return true;
 }
 
@@ -241,7 +230,7 @@ variable_list compute(LearnedCall given) {
   const Tensor& x = given.tensors[input];
   if (given.pass == Pass::forward) {
     Tensor out = empty_output(x);
-    if (x.numel() == 0 || (x.is_cpu() && run_by_numbers(given, dtype, channels, out))) return {out};
+    if (x.numel() == 0 || (x.is_cpu() && run_along_stretches(given, dtype, channels, out))) return {out};
     expand_parameters(given, channels);
     run(given.call, given.pass, dtype, {&out}, pointers(given.tensors));
     return {out};
