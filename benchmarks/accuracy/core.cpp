@@ -32,14 +32,14 @@ struct Format<at::Half> {
 };
 
 // 2^n for an n in the range of normal doubles.
-double power(int n) { return std::bit_cast<double>(static_cast<int64_t>(n + 1023) << 52); }
-int exponent(double x) { return static_cast<int>(std::bit_cast<uint64_t>(x) >> 52 & 0x7FF) - 1023; }
+double power(int64_t n) { return std::bit_cast<double>((n + 1023) << 52); }
+int64_t exponent(double x) { return (std::bit_cast<int64_t>(x) >> 52 & 0x7FF) - 1023; }
 
 // The spacing of T's numbers at a magnitude.
 template <class T>
 double unit_at(double magnitude) {
-  const int e = exponent(std::min(magnitude, Format<T>::largest));
-  return power(std::max(e - Format<T>::digits + 1, Format<T>::lowest));
+  const int64_t e = exponent(magnitude < Format<T>::largest ? magnitude : Format<T>::largest) - Format<T>::digits + 1;
+  return power(e > Format<T>::lowest ? e : Format<T>::lowest);
 }
 
 // exact rounded to T, nearest even: a whole number of units, which adding and subtracting 1.5 2^52 leaves of it.
@@ -72,14 +72,33 @@ struct Stats {
     ++histogram[bin];
     if (error > worst) worst = error, worst_input = input, worst_result = result, worst_exact = exact;
   }
+  // For n of them at once, which a vector's comparisons count.
+  void add(const double* errors, const double* inputs, const double* results, const double* exacts, int64_t n) {
+    count += n;
+    int64_t above = n;
+    for (int bin = 0; bin < kBins; ++bin) {
+      int64_t next = 0;
+      if (bin < kBins - 1 && above > 0) {
+        for (int64_t i = 0; i < n; ++i) next += errors[i] > kBounds[bin];
+      }
+      histogram[bin] += above - next;
+      above = next;
+    }
+    double largest = -1;
+    for (int64_t i = 0; i < n; ++i) largest = errors[i] > largest ? errors[i] : largest;
+    if (largest <= worst) return;
+    const int64_t i = std::find(errors, errors + n, largest) - errors;
+    worst = largest, worst_input = inputs[i], worst_result = results[i], worst_exact = exacts[i];
+  }
   void add_wrong(double input) {
     ++count;
     if (wrong++ == 0) first_wrong = input;
   }
 };
 
+// One by one, with what can be infinite or NaN.
 template <class T>
-void compare(Stats& stats, const T* result, const double* exact, const T* input, const Rule& rule, int64_t n) {
+void compare_any(Stats& stats, const T* result, const double* exact, const T* input, const Rule& rule, int64_t n) {
   for (int64_t i = 0; i < n; ++i) {
     const double at = static_cast<double>(static_cast<float>(input[i]));
     if (!rule.judges(at)) continue;
@@ -113,6 +132,41 @@ void compare(Stats& stats, const T* result, const double* exact, const T* input,
     const double finite = std::isinf(y) ? std::copysign(Format<T>::largest + unit_at<T>(Format<T>::largest), y) : y;
     const double magnitude = std::max(std::abs(x), rule.magnitude_at(at));
     stats.add(std::abs(finite - here) / unit_at<T>(magnitude), at, y, x);
+  }
+}
+
+template <class T>
+void compare(Stats& stats, const T* result, const double* exact, const T* input, const Rule& rule, int64_t n) {
+  constexpr int64_t kBlock = 512;
+  double error[kBlock], at[kBlock], y[kBlock];
+  for (int64_t begin = 0; begin < n; begin += kBlock) {
+    const int64_t size = std::min(kBlock, n - begin);
+    const double* const x = exact + begin;
+    int64_t misrounded = 0, unusual = 0;
+    for (int64_t i = 0; i < size; ++i) {
+      at[i] = static_cast<double>(static_cast<float>(input[begin + i]));
+      y[i] = static_cast<double>(static_cast<float>(result[begin + i]));
+    }
+    for (const double kink : rule.kinks) {
+      for (int64_t i = 0; i < size; ++i) unusual += at[i] == kink;
+    }
+    for (int64_t i = 0; i < size; ++i) {
+      const double size_of_x = std::abs(x[i]), shift = 0x1.8p52 * unit_at<T>(size_of_x);
+      const double nearest = (x[i] + shift) - shift;
+      const bool right = y[i] == nearest, near = std::abs(at[i] - rule.point) < rule.near;
+      const bool raised = near & !right & (size_of_x < rule.magnitude);
+      error[i] = std::abs(y[i] - x[i]) / unit_at<T>(raised ? rule.magnitude : size_of_x);
+      misrounded += !right;
+      const bool usual = (std::abs(at[i]) <= Format<T>::largest) & (std::abs(nearest) <= Format<T>::largest) &
+                         (std::abs(y[i]) <= Format<T>::largest);
+      unusual += !usual;
+    }
+    if (unusual > 0) {
+      compare_any(stats, result + begin, x, input + begin, rule, size);
+    } else {
+      stats.misrounded += misrounded;
+      stats.add(error, at, y, x, size);
+    }
   }
 }
 

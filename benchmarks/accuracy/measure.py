@@ -37,7 +37,7 @@ def core() -> Any:
     # In a virtual environment that is not active, ninja stands beside the interpreter.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     source = Path(__file__).with_name("core.cpp")
-    flags = ["-O3", "-std=c++20", "-fno-math-errno", "-Wno-psabi"]
+    flags = ["-O3", "-march=native", "-ffp-contract=off", "-std=c++20", "-fno-math-errno", "-fno-trapping-math"]
     return cpp_extension.load("act_ext_accuracy", [str(source)], extra_cflags=flags, verbose=False)
 
 

@@ -284,19 +284,22 @@ struct Phish {
       .facts = Facts{.infimum = 0, .monotonic = false, .zero_centred = false, .saturates = Saturates::below},
       .heavy = true};
   ACT_FN V forward(V x) const {
-    // Below as x gelu(x), which keeps its tail, less what tanh takes from it.
     const auto t = normal_tail(x);
-    const V gelu = Gelu<V>{}.forward(x), defect = tanh_defect(at_most(gelu, V(0)));
-    const V scaled = t.a * (V(inverse_sqrt_2pi) - mills_complement(t.a) / t.denominator);
-    const V below = fma(t.a, defect, t.times_power(scaled));
-    const V bounded = middle(x), g = bounded * normal_probability(bounded);
-    return select(x < V(low), below, x * select(x < V(high), g - tanh_defect(g), tanh(gelu)));
+    const auto gelu = sum_of_ordered(at_least(x, V(0)), -t.times_a());
+    const V defect = tanh_defect(clamp(gelu.hi, V(-1), V(1)));
+    // Below 0 as x gelu(x), which keeps its tail, less what tanh takes from it.
+    const V below = fma(t.a, defect, t.times_power(product(t.a_times_ratio(), t.a)));
+    const V near = fma(x, gelu.hi, x * (gelu.lo - defect));
+    // Above `one` tanh is 1.
+    const auto ratio = tanh_quotient(gelu.hi);
+    const V far = select(x < V(one), divided(product(ratio.top, x), ratio.bottom), x);
+    return select(x < V(0), below, select(x < V(high), near, far));
   }
   ACT_FN V slope(V x) const {
     const auto t = normal_tail(x);
     const auto [gelu, gelu_slope] = Gelu<V>{}.value_and_slope(x);
     // Below as the slope of x gelu(x), a^2 density(a) - 2 a P(N > a) with a = -x, less what tanh takes from it.
-    const V factor = t.a * fma(t.a, V(inverse_sqrt_2pi), V(-2) * t.numerator() / t.denominator);
+    const V factor = t.a * fma(t.a, V(inverse_sqrt_2pi), V(-2) * t.ratio());
     const V tail = at_most(gelu, V(0)), tail_defect = tanh_defect(tail), tail_tanh = tail - tail_defect;
     const V below = t.times_power(factor) + fma(t.a * gelu_slope, tail_tanh * tail_tanh, -tail_defect);
 
@@ -311,7 +314,7 @@ struct Phish {
 
  private:
   // Between these gelu(x) = x P(N < x) by the polynomial; below 1 - P and above 1 are large enough to subtract from.
-  static constexpr double low = -1.0, high = 1.0;
+  static constexpr double low = -1.0, high = 1.0, one = 20.0;
   ACT_FN static V middle(V x) { return clamp(x, V(low), V(high)); }
 };
 

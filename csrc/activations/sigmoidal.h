@@ -32,7 +32,8 @@ struct Logsigmoid {
                              .facts = Facts{.supremum = 0, .zero_centred = false, .saturates = Saturates::above},
                              .heavy = true};
   ACT_FN V forward(V x) const {
-    return at_most(x, V(0)) - log1p_of_inverse(exp_ratio<-1>(at_most(abs(x), V(exp_zero<V>))));
+    const auto logarithm = log1p_of_inverse(exp_ratio<-1>(at_most(abs(x), V(exp_zero<V>))));
+    return (at_most(x, V(0)) - logarithm.hi) - logarithm.lo;
   }
   ACT_FN V slope(V x) const { return sigmoid_of_minus(x); }
 };
@@ -117,8 +118,8 @@ struct Softplus {
     const V inverse = clamp(V(0.5) / beta, V(-largest), V(largest));
     const V rounding = fma(-inverse, beta, V(0.5)) / beta;
     const V rest = select(abs(rounding) < abs(inverse), rounding, V(0));
-    const V twice = V(2) * log1p_of_inverse(exp_ratio<-1>(above));
-    const V curve = fma(twice, inverse, fma(twice, rest, select(z > V(0), x, V(0))));
+    const auto [hi, lo] = twice(log1p_of_inverse(exp_ratio<-1>(above)));
+    const V curve = fma(hi, inverse, fma(hi, rest, fma(lo, inverse, select(z > V(0), x, V(0)))));
     return select(z > threshold, x, curve);
   }
   ACT_FN V slope(V x) const {

@@ -159,9 +159,9 @@ void stretches_kernel(char* output, const char* input, int64_t begin, int64_t en
 
 template <template <class> class... Ops>
 constexpr std::array<std::array<cpu::StretchesKernel, kDtypes>, sizeof...(Ops)> stretches_tables_of(List<Ops...>) {
-  return {
-      std::array<cpu::StretchesKernel, kDtypes>{stretches_kernel<Ops, float>, stretches_kernel<Ops, double>,
-                                                stretches_kernel<Ops, c10::BFloat16>, stretches_kernel<Ops, c10::Half>}...};
+  return {std::array<cpu::StretchesKernel, kDtypes>{stretches_kernel<Ops, float>, stretches_kernel<Ops, double>,
+                                                    stretches_kernel<Ops, c10::BFloat16>,
+                                                    stretches_kernel<Ops, c10::Half>}...};
 }
 
 template <template <class> class... Ops>

@@ -29,7 +29,8 @@ using AddTermsTable = std::array<AddTerms, 2>;
 using ReducingTable = std::array<std::array<ReducingKernel, kDtypes>, 2>;
 
 // Memory along which each learned parameter is one number for `length` elements; the next belong to the next channel,
-// and after the last to the first again. A channel's parameters and, behind them, the constants are `per_channel` numbers.
+// and after the last to the first again. A channel's parameters and, behind them, the constants are `per_channel`
+// numbers.
 struct Stretches {
   int64_t length, channels, per_channel;
   const double* numbers;
@@ -38,8 +39,8 @@ struct Stretches {
 // Forward, for the elements `begin` to `end`.
 using StretchesKernel = void (*)(char* output, const char* input, int64_t begin, int64_t end, const Stretches& along);
 
-// The operands are those of Kernel, each `rows` rows of `length` elements; `steps` leads from element to element and `nexts` from
-// row to row, in bytes, for each operand. sign: of the argument.
+// The operands are those of Kernel, each `rows` rows of `length` elements; `steps` leads from element to element and
+// `nexts` from row to row, in bytes, for each operand. sign: of the argument.
 using RowsKernel = void (*)(char* const* operands, const int64_t* steps, const int64_t* nexts, int64_t length,
                             int64_t rows, double sign);
 

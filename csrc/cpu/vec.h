@@ -318,6 +318,36 @@ ACT_FN Vec<T> negated_if_odd(Vec<T> y, Vec<T> of) {
           Vectorized<T>(y.high) ^ Vectorized<T>(moved_to_sign<T>(of.high))};
 }
 
+// The sixteen pieces of a function, as math/scalar.h numbers them.
+ACT_FN Register<float> moved_to_piece(Register<float> x) {
+#if defined(CPU_CAPABILITY_AVX512)
+  return _mm512_castsi512_ps(_mm512_srli_epi32(_mm512_castps_si512(x), 21));
+#elif defined(CPU_CAPABILITY_AVX2)
+  return _mm256_castsi256_ps(_mm256_srli_epi32(_mm256_castps_si256(x), 21));
+#else
+  return at::vec::cast<float, int32_t>(at::vec::cast<int32_t, float>(x) >> Vectorized<int32_t>(21));
+#endif
+}
+ACT_FN Register<float> chosen_entry(const float (&table)[16], Register<float> number) {
+#if defined(CPU_CAPABILITY_AVX512)
+  return _mm512_permutexvar_ps(_mm512_castps_si512(number), _mm512_load_ps(table));
+#elif defined(CPU_CAPABILITY_AVX2)
+  const __m256i index = _mm256_castps_si256(number);
+  return _mm256_blendv_ps(_mm256_permutevar8x32_ps(_mm256_load_ps(table), index),
+                          _mm256_permutevar8x32_ps(_mm256_load_ps(table + 8), index),
+                          _mm256_castsi256_ps(_mm256_slli_epi32(index, 28)));
+#else
+  float chosen[Vectorized<float>::size()];
+  number.store(chosen);
+  for (float& each : chosen) each = act_ext::entry(table, each);
+  return Vectorized<float>::loadu(chosen);
+#endif
+}
+ACT_FN Vec<float> to_piece(Vec<float> a) { return {moved_to_piece(a.low), moved_to_piece(a.high)}; }
+ACT_FN Vec<float> entry(const float (&table)[16], Vec<float> number) {
+  return {chosen_entry(table, number.low), chosen_entry(table, number.high)};
+}
+
 // A register of floats as a Vec of doubles, and back.
 ACT_FN Vec<double> widened(Register<float> x) {
 #if defined(CPU_CAPABILITY_AVX512)
@@ -394,9 +424,7 @@ ACT_FN Bits rounded_at_16(Bits x) {
   return _mm512_mask_add_epi32(add(x, filled(0x7FFF)), _mm512_test_epi32_mask(x, filled(0x10000)), x, filled(0x8000));
 }
 ACT_FN __m512 from_half(const void* from) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)from)); }
-ACT_FN void to_half(__m512 x, void* to) {
-  _mm256_storeu_si256((__m256i*)to, _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
-}
+ACT_FN void to_half(__m512 x, void* to) { asm("vcvtps2ph $8, %1, %0" : "=m"(*(__m256i_u*)to) : "v"(x)); }
 #else
 using Bits = __m256i;
 ACT_FN Bits bits_of(__m256 x) { return _mm256_castps_si256(x); }
@@ -409,9 +437,7 @@ ACT_FN Bits down_16(Bits x) { return _mm256_srli_epi32(x, 16); }
 ACT_FN Bits add(Bits a, Bits b) { return _mm256_add_epi32(a, b); }
 ACT_FN Bits rounded_at_16(Bits x) { return add(add(x, down_16(x) & filled(1)), filled(0x7FFF)); }
 ACT_FN __m256 from_half(const void* from) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)from)); }
-ACT_FN void to_half(__m256 x, void* to) {
-  _mm_storeu_si128((__m128i*)to, _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
-}
+ACT_FN void to_half(__m256 x, void* to) { asm("vcvtps2ph $8, %1, %0" : "=m"(*(__m128i_u*)to) : "x"(x)); }
 #endif
 
 // A register of bfloat16 splits into its even and its odd elements, which are floats but for a shift and a mask. An

@@ -1,6 +1,7 @@
 // The vocabulary in which the approximations and activations are written, generic over V. Each V (cpu/vec.h,
 // math/scalar.h, math/dual.h) brings: arithmetic, comparisons giving its mask, select, fma, abs, copysign,
-// minus_abs, at_least, at_most, sqrt and, but for Dual, to_exponent and from_exponent.
+// minus_abs, at_least, at_most, sqrt and, but for Dual, to_exponent, from_exponent and, in single precision, to_piece
+// and entry.
 #pragma once
 
 #include <type_traits>
@@ -203,9 +204,29 @@ ACT_FN V divided(Pair<V> a, Pair<V> b) {
 
 // One step of horner in two words: c + x inner, for an |x inner| of at most the size of |c|.
 template <class V>
+ACT_FN Pair<V> step(V x, V inner, V c) {
+  const V hi = fma(x, inner, c);
+  return {hi, fma(x, inner, c - hi)};
+}
+template <class V>
 ACT_FN Pair<V> step(V x, V inner, Pair<V> c) {
-  const V hi = fma(x, inner, c.hi);
-  return {hi, fma(x, inner, c.hi - hi) + c.lo};
+  const auto [hi, lo] = step(x, inner, c.hi);
+  return {hi, lo + c.lo};
+}
+
+// A function of x in sixteen pieces, each a polynomial around a point of its own, in columns: the entries that a
+// vector's elements take from one register. For floats only.
+template <int kDegree>
+struct Pieces {
+  alignas(64) float point[16], coefficient[kDegree + 1][16];
+};
+// x lies in the piece that place tells: the multiple of a quarter of its power of 2, for four of these powers.
+template <class V, int kDegree>
+ACT_FN Pair<V> piecewise(const Pieces<kDegree>& pieces, V place, V x) {
+  const V piece = to_piece(place), h = x - entry(pieces.point, piece);
+  V y = entry(pieces.coefficient[kDegree], piece);
+  for (int k = kDegree - 1; k > 0; --k) y = fma(y, h, entry(pieces.coefficient[k], piece));
+  return step(h, y, entry(pieces.coefficient[0], piece));
 }
 
 // factor x for a factor, given as two doubles, that V's format rounds, and an x that is not negative.

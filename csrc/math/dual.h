@@ -196,6 +196,16 @@ ACT_FN Dual<V> log1p_of_any(Dual<V> u) {
   return {log1p_of_any(u.v), u.d / (V(1) + u.v)};
 }
 template <class V>
+ACT_FN Dual<V> mills_ratio(Dual<V> a) {
+  const V ratio = mills_ratio(a.v);
+  return {ratio, fma(a.v, ratio, V(-inverse_sqrt_2pi)) * a.d};
+}
+template <class V>
+ACT_FN Pair<Dual<V>> a_times_mills_ratio(Dual<V> a) {
+  const auto [hi, lo] = a_times_mills_ratio(a.v);
+  return {{hi, (a * mills_ratio(a)).d}, {lo, V(0)}};
+}
+template <class V>
 ACT_FN ErfAndDecay<Dual<V>> erf_and_decay(Dual<V> s) {
   const auto [value, decay, loss] = erf_and_decay(s.v);
   const V rise = V(two_over_sqrt_pi) * decay * s.d, fall = V(-2) * s.v * decay * s.d;

@@ -242,13 +242,18 @@ ACT_FN V expm1_below(V x) {
   return fma(power, e.q, power - V(1));
 }
 
+// e^x - 1 with what the last sum and the parts before it round off; x a V or a Pair.
 template <class X>
-ACT_FN auto expm1(X x) {
+ACT_FN auto expm1_in_two_words(X x) {
   using V = decltype(head(x));
   // Below -40 the result is -1. Half of 2^n stays finite where 2^n does not.
   const Exp<V> e = exp_parts(clamped(x, V(-40), V(exp_overflow<V>)));
-  const V half_power = pow2(e.n - V(1));
-  return V(2) * fma(half_power, e.q, half_power - V(0.5));
+  const V half_power = pow2(e.n - V(1)), half = fma(half_power, e.q, half_power - V(0.5));
+  return twice(Pair<V>{half, fma(half_power, e.rest, fma(half_power, e.q, (half_power - V(0.5)) - half))});
+}
+template <class X>
+ACT_FN auto expm1(X x) {
+  return expm1_in_two_words(x).hi;
 }
 
 }  // namespace act_ext

@@ -41,6 +41,11 @@ ACT_EXT_SCALAR(float, std::uint32_t, 23, 0x1p23f)
 ACT_EXT_SCALAR(double, std::uint64_t, 52, 0x1p52)
 #undef ACT_EXT_SCALAR
 
+// The lowest two bits of the exponent and the highest two of the mantissa moved down to the end; and the entry of a
+// table whose number these four bits are.
+ACT_FN float to_piece(float a) { return bits_as<float>(bits_as<std::uint32_t>(a) >> 21); }
+ACT_FN float entry(const float (&table)[16], float number) { return table[bits_as<std::uint32_t>(number) & 15]; }
+
 ACT_FN bool all(bool mask) { return mask; }
 
 // f in double, rounded to float.
