@@ -157,8 +157,10 @@ class Case:
         if self.name == "tanhshrink":
             # (x cosh x - sinh x) / cosh x, the numerator by its series of positive terms.
             small = wide.clamp(-1, 1)
-            series = sum(2 * k / math.factorial(2 * k + 1) * small ** (2 * k + 1) for k in range(1, 12))
-            value = torch.where(wide.abs() < 1, series / torch.cosh(small), value)
+            square, series = small * small, torch.zeros_like(small)
+            for k in range(11, 0, -1):
+                series = series * square + 2 * k / math.factorial(2 * k + 1)
+            value = torch.where(wide.abs() < 1, series * square * small / torch.cosh(small), value)
         elif self.name == "squareplus":
             root = (wide * wide + self._rounded(x.dtype)["b"]) ** 0.5
             below = 0.5 * self._rounded(x.dtype)["b"] / (root + wide.abs())

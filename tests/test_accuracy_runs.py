@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from benchmarks.accuracy import page
-from benchmarks.accuracy.measure import core, merged, run
+from benchmarks.accuracy.measure import ORDER, Inputs, core, merged, run
 
 pytestmark = pytest.mark.slow
 LOW_PRECISION_ULP = 0.51
@@ -67,21 +67,22 @@ def test_misrounded():
 
 def test_a_run_goes_on(tmp_path):
     log = tmp_path / "log.jsonl"
-    first = run(2**16 + 1, ["relu", "mish"], True, log)
+    inputs = Inputs(2**16 + 1, 1000)
+    first = run(inputs, ["relu", "mish"], True, log)
     lines = log.read_text().splitlines()
-    assert len(lines) == 2 * 3
+    assert len(lines) == 2 * 4
     mish = first["mish float32"]
     assert mish["act_ext value"]["count"] > 65000
     assert 0.5 < mish["act_ext value"]["worst"] < 4
     assert mish["native slope"]["worst"] > 1000
     assert first["relu float16"]["act_ext value"]["worst"] == 0
     log.write_text("\n".join(lines[:4]) + "\n")
-    assert run(2**16 + 1, ["relu", "mish"], True, log) == first
-    assert len(log.read_text().splitlines()) == 6
+    assert run(inputs, ["relu", "mish"], True, log) == first
+    assert len(log.read_text().splitlines()) == 8
 
 
 def test_published_errors_hold():
-    worse = page.worse_than_published(run(page.checked_step(), None, False, None))
+    worse = page.worse_than_published(run(page.checked_inputs(), ORDER, False, None))
     assert not worse, "\n".join(worse)
 
 

@@ -164,7 +164,7 @@ TINY = mpf(10) ** -9
 APPROXIMATIONS = {
     "expm1_tail": (expm1_tail, -REDUCED, REDUCED, [4, 9], lambda r: max(r * r, abs(r) / 6, TINY)),
     "log1p_exp": (atanh_tail, mpf(0), mpf(4) / 9 * mpf("1.0001"), [3, 10], lambda z: z + mpf(1) / 125),
-    "tanh_defect": (tanh_defect, mpf(0), mpf(1), [7, 15], lambda z: 1 / tanh_defect(z)),
+    "tanh_defect": (tanh_defect, mpf(0), mpf(1), [7, 16], lambda z: 1 / tanh_defect(z)),
     "erf": (erf_over_s, mpf(0), mpf(1), [6, 12], lambda z: 1 / erf_over_s(z)),
     "sin_defect": (sin_defect, mpf(0), pi**2 / 4 * mpf("1.0001"), [3, 7], defect_weight),
     "mills": (

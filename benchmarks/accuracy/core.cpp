@@ -6,6 +6,7 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 
 namespace {
 
@@ -193,6 +194,37 @@ void add(Stats& stats, const at::Tensor& result, const at::Tensor& exact, const 
   }
 }
 
+// float64: the exact values are nearest + rest.
+void add_float64(Stats& stats, const at::Tensor& result, const at::Tensor& nearest, const at::Tensor& rest,
+                 const at::Tensor& input, const Rule& rule) {
+  constexpr double largest = std::numeric_limits<double>::max();
+  for (const at::Tensor* each : {&result, &nearest, &rest, &input}) {
+    TORCH_CHECK(each->is_contiguous() && each->numel() == result.numel() && each->scalar_type() == at::kDouble,
+                "the tensors must be contiguous, of float64 and of one size");
+  }
+  const double *y = result.const_data_ptr<double>(), *x = nearest.const_data_ptr<double>(),
+               *lack = rest.const_data_ptr<double>(), *at = input.const_data_ptr<double>();
+  for (int64_t i = 0; i < result.numel(); ++i) {
+    if (!rule.judges(at[i])) continue;
+    if (y[i] != x[i]) ++stats.misrounded;
+    if (!std::isfinite(y[i]) || !std::isfinite(x[i])) {
+      // An infinity that is right has no distance, the largest number beside it one.
+      if (y[i] == x[i] || (y[i] * x[i] > 0 && std::min(std::abs(y[i]), std::abs(x[i])) == largest)) {
+        stats.add(y[i] == x[i] ? 0 : 1, at[i], y[i], x[i]);
+      } else {
+        stats.add_wrong(at[i]);
+      }
+      continue;
+    }
+    const double magnitude = std::max(std::abs(x[i]), rule.magnitude_at(at[i]));
+    int exponent;
+    // Just below a power of 2 the numbers lie closer.
+    const bool below = std::frexp(magnitude, &exponent) == 0.5 && magnitude == std::abs(x[i]) && x[i] * lack[i] < 0;
+    const double unit = std::ldexp(1, std::max(exponent - below - 53, -1074));
+    stats.add(std::abs((y[i] - x[i]) - lack[i]) / unit, at[i], y[i], x[i]);
+  }
+}
+
 // All bit patterns of [begin, end) in steps, as numbers.
 at::Tensor float32_inputs(int64_t begin, int64_t end, int64_t step) {
   at::Tensor inputs = at::empty({(end - begin + step - 1) / step}, at::kFloat);
@@ -212,6 +244,7 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, module) {
   py::class_<Stats>(module, "Stats")
       .def(py::init())
       .def("add", &add, py::call_guard<py::gil_scoped_release>())
+      .def("add_float64", &add_float64, py::call_guard<py::gil_scoped_release>())
       .def("as_dict", [](const Stats& s) {
         py::dict dict;
         dict["count"] = s.count;

@@ -1,4 +1,4 @@
-"""Runs the ops over all inputs of a dtype, or every so manieth, and collects their errors.
+"""Runs the ops over all inputs of a dtype, or every so manieth, or some points of float64, and collects their errors.
 
 The work is cut in pieces, each an op's values and slopes over a range of inputs, which processes share. What a piece
 gives is a line of a file: an interrupted run goes on where it stopped, as long as the library is the same.
@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.utils import cpp_extension
 
 import act_ext
+from benchmarks.accuracy import exact
 from benchmarks.cases import CASES, Case
 
 PARTS = 32  # of the 2^32 inputs of float32
@@ -29,6 +30,7 @@ CHUNK = 1 << 14  # elements: their intermediate results stay in a cache, and are
 LOW = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 WHO = ("act_ext", "native")
 WHAT = ("value", "slope")
+ORDER = [str(case) for case in CASES]
 
 
 @cache
@@ -46,7 +48,7 @@ class Piece:
     case: int
     dtype: str
     part: int = 0
-    step: int = 1
+    step: int = 1  # the distance of float32's inputs, the number of float64's
     native: bool = False  # also the native op
 
     @property
@@ -55,19 +57,27 @@ class Piece:
         return f"{CASES[self.case]}{whose} {self.dtype} {self.part} of {PARTS} by {self.step}"
 
 
+@dataclass(frozen=True)
+class Inputs:
+    """Which inputs a run takes: every step-th of float32 and so many points of float64."""
+
+    step: int
+    points: int
+
+
 def parts_of(step: int) -> int:
     """Into how many parts a run is cut: short ones are not worth dividing."""
     return PARTS if step < 64 else 1
 
 
-def pieces(step: int, names: list[str] | None, native: bool) -> Iterator[Piece]:
-    for index, case in enumerate(CASES):
-        if names is not None and case.name not in names:
-            continue
+def pieces(inputs: Inputs, names: list[str], native: bool) -> Iterator[Piece]:
+    """names: of the cases, in this order."""
+    for index in map(ORDER.index, names):
         for dtype in LOW:
             yield Piece(index, dtype, native=native)
-        for part in range(parts_of(step)):
-            yield Piece(index, "float32", part, step, native)
+        yield Piece(index, "float64", 0, inputs.points, native)
+        for part in range(parts_of(inputs.step)):
+            yield Piece(index, "float32", part, inputs.step, native)
 
 
 def chunks(piece: Piece) -> Iterator[Tensor]:
@@ -101,8 +111,9 @@ def rules(index: int, dtype: torch.dtype) -> dict[str, Any]:
     return {"value": core().Rule(), "slope": core().Rule(kinks, *case.slope_zero, largest)}
 
 
-def exact(case: Case, x: Tensor, value: Tensor) -> dict[str, Tensor]:
-    """value: act_ext's result. Of its slope, in sixteen bits, sigmoid's and tanh's are those that are asked for."""
+def wide(case: Case, x: Tensor, value: Tensor) -> dict[str, Tensor]:
+    """Value and slope in float64. value: act_ext's result, from whose own sixteen bits sigmoid's and tanh's slopes are
+    asked for."""
     of_value, of_slope = case.reference(x)
     if case.name in ("sigmoid", "tanh") and x.dtype != torch.float32:
         y = value.double()
@@ -110,20 +121,38 @@ def exact(case: Case, x: Tensor, value: Tensor) -> dict[str, Tensor]:
     return {"value": of_value.contiguous(), "slope": of_slope.contiguous()}
 
 
+def add_points(stats: dict[tuple[str, str], Any], case: Case, rule: dict[str, Any], count: int) -> None:
+    """Of float64, against exact arithmetic."""
+    x = exact.points(case, count)
+    found = {who: results(case, who, x) for who, _ in stats}
+    for what in found["act_ext"]:
+        truth = exact.references(case, x, what)
+        for who in found:
+            if what in found[who]:
+                stats[who, what].add_float64(found[who][what], *truth, x, rule[what])
+
+
+def add_inputs(stats: dict[tuple[str, str], Any], case: Case, rule: dict[str, Any], inputs: Iterator[Tensor]) -> None:
+    """Of the smaller dtypes, against float64."""
+    whose = {who for who, _ in stats}
+    for x in inputs:
+        found = {who: results(case, who, x) for who in whose}
+        truth = wide(case, x, found["act_ext"]["value"])
+        for (who, what), of in stats.items():
+            if what in found[who]:
+                of.add(found[who][what], truth[what], x, rule[what])
+
+
 def measure(piece: Piece) -> dict[str, Any]:
     """The statistics of a piece, by whose kernel and of what."""
     torch.set_num_threads(1)
-    case = CASES[piece.case]
-    whose = WHO if piece.native else WHO[:1]
-    stats = {(who, what): core().Stats() for who in whose for what in WHAT}
-    for x in chunks(piece):
-        ours = results(case, "act_ext", x)
-        truth = exact(case, x, ours["value"])
-        rule = rules(piece.case, x.dtype)
-        for who in whose:
-            for what, result in (ours if who == "act_ext" else results(case, who, x)).items():
-                stats[who, what].add(result, truth[what], x, rule[what])
-    return {f"{who} {what}": s.as_dict() for (who, what), s in stats.items()}
+    case, rule = CASES[piece.case], rules(piece.case, getattr(torch, piece.dtype))
+    stats = {(who, what): core().Stats() for who in (WHO if piece.native else WHO[:1]) for what in WHAT}
+    if piece.dtype == "float64":
+        add_points(stats, case, rule, piece.step)
+    else:
+        add_inputs(stats, case, rule, chunks(piece))
+    return {f"{who} {what}": of.as_dict() for (who, what), of in stats.items()}
 
 
 def merged(parts: list[dict[str, Any]]) -> dict[str, Any]:
@@ -141,10 +170,10 @@ def fingerprint() -> str:
     return hashlib.sha256(library.read_bytes() + act_ext.cpu_capability().encode()).hexdigest()[:16]
 
 
-def run(step: int, names: list[str] | None, native: bool, log: Path | None) -> dict[str, dict[str, Any]]:
+def run(inputs: Inputs, names: list[str], native: bool, log: Path | None) -> dict[str, dict[str, Any]]:
     """The statistics by case and dtype. log: what to go on from, and to write into."""
     core()  # compiled once, before the processes ask for it
-    mark, todo = fingerprint(), list(pieces(step, names, native))
+    mark, todo = fingerprint(), list(pieces(inputs, names, native))
     done: dict[str, Any] = {}
     if log is None:
         log = Path(os.devnull)
@@ -167,4 +196,9 @@ def run(step: int, names: list[str] | None, native: bool, log: Path | None) -> d
     groups: dict[str, list[Any]] = {}
     for piece in todo:
         groups.setdefault(f"{CASES[piece.case]} {piece.dtype}", []).append(done[piece.key])
-    return {key: {name: merged([part[name] for part in group]) for name in group[0]} for key, group in groups.items()}
+
+    def statistics(key: str, group: list[Any]) -> dict[str, Any]:
+        taken = inputs.points if key.endswith(" float64") else inputs.step if key.endswith(" float32") else 1
+        return {name: merged([part[name] for part in group]) | {"taken": taken} for name in group[0]}
+
+    return {key: statistics(key, group) for key, group in groups.items()}

@@ -1,14 +1,18 @@
 """The published errors: the page, and what they limit."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from benchmarks.accuracy.measure import Inputs
+
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 PAGE, PUBLISHED, PLOT = DOCS / "accuracy.md", DOCS / "accuracy.json", DOCS / "accuracy.png"
-DTYPES = ("float32", "bfloat16", "float16")
+DTYPES = ("float32", "float64", "bfloat16", "float16")
+CHECKED = 997, 1000  # what a check takes, about
 
 
 def hexadecimal(x: float) -> str:
@@ -29,26 +33,26 @@ def cell(stats: dict[str, Any]) -> str:
 
 def table(measured: dict[str, Any], what: str) -> list[str]:
     lines = [
-        "| op | float32 | at | misrounded | bfloat16 | float16 | native float32 | at | native bf16 | native f16 |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| op | inputs | float32 | at | misrounded | float64 | bfloat16 | float16 "
+        "| native float32 | at | native f64 | native bf16 | native f16 |",
+        f"|{'---|' * 13}",
     ]
     for case in dict.fromkeys(key.rpartition(" ")[0] for key in measured):
         by_dtype = {dtype: measured[f"{case} {dtype}"] for dtype in DTYPES}
-        cells = [f"`{case}`"]
+        taken = by_dtype["float32"][f"act_ext {what}"]["taken"]
+        cells = [f"`{case}`", "all" if taken == 1 else f"1/{taken}"]
         for who in ("act_ext", "native"):
             single = by_dtype["float32"][f"{who} {what}"]
             cells += [cell(single), hexadecimal(single["input"]) if single["count"] else ""]
             if who == "act_ext":
                 cells.append(f"{single['misrounded'] / single['count']:.2%}" if single["count"] else "")
             cells += [cell(by_dtype[dtype][f"{who} {what}"]) for dtype in DTYPES[1:]]
-        if any(cells[1:]):
+        if any(cells[2:]):
             lines.append(f"| {' | '.join(cells)} |")
     return lines
 
 
 def text(measured: dict[str, Any]) -> str:
-    step = measured["step"]
-    inputs = "all 2^32 bit patterns" if step == 1 else f"one in {step} of the 2^32 bit patterns"
     return "\n".join(
         [
             "# Accuracy",
@@ -59,12 +63,16 @@ def text(measured: dict[str, Any]) -> str:
             "changes its sign, and for sigmoid and tanh, whose slope comes from the saved result, the unit is that of",
             "the largest slope. Inputs that are no finite numbers, and slopes where they jump, are not judged here.",
             "",
-            f"Measured on {inputs} of float32 and all of bfloat16 and float16, against the spec's formula and",
-            "derivative in float64, which share no code with the kernels (`benchmarks/accuracy/`).",
+            "Measured on all bit patterns of bfloat16 and float16, against the spec's formula and derivative in",
+            "float64, which share no code with the kernels; of float32 likewise on all 2^32 or on one in so many, as",
+            "the column *inputs* says (the native ops on one in 101); and of float64 on a million or some thousand",
+            "points for each op (of all exponents, around 0, in the tails and next to where formulas or signs change),",
+            "against the same in interval arithmetic of 200 bits and more (`benchmarks/accuracy/`).",
             "",
             "| | |",
             "|---|---|",
-            "| `python -m benchmarks.accuracy` | measures again, `--full` on all inputs |",
+            "| `python -m benchmarks.accuracy` | measures everything again, on one in 101 of float32's inputs |",
+            "| `python -m benchmarks.accuracy --full` | then all of them, for the ops at their default parameters |",
             "| `python -m benchmarks.accuracy --check` | compares a library with this page, as its tests do |",
             "",
             f"act_ext with {measured['capability']}, torch {measured['torch']}, {measured['device']}. Kernels for AVX2",
@@ -94,10 +102,24 @@ def data(measured: dict[str, Any]) -> str:
     return f'{json.dumps(head)[:-1]},\n"results": {{\n{results}\n}}}}\n'
 
 
-def checked_step() -> int:
-    """A distance of inputs that all were measured for the page, near 997."""
-    step = int(json.loads(PUBLISHED.read_text())["step"])
-    return step * -(-997 // step)
+def publish(head: dict[str, Any], results: dict[str, dict[str, Any]], replace_all: bool) -> None:
+    """Writes data and page. Unless all is replaced, the results take the place of those of the same case, dtype and
+    kernel."""
+    measured = head | {"results": {}} if replace_all else json.loads(PUBLISHED.read_text()) | head
+    for key, found in results.items():
+        measured["results"].setdefault(key, {}).update(found)
+    PUBLISHED.write_text(data(measured))
+    PAGE.write_text(text(measured))
+
+
+def checked_inputs() -> Inputs:
+    """Inputs that all were measured for the page, near CHECKED."""
+    published = json.loads(PUBLISHED.read_text())["results"]
+    taken = {dtype: {found["act_ext value"]["taken"] for key, found in published.items() if key.endswith(dtype)}
+             for dtype in ("float32", "float64")}  # fmt: skip
+    step, points = CHECKED
+    multiple = math.lcm(*taken["float32"])
+    return Inputs(multiple * -(-step // multiple), min(points, *taken["float64"]))
 
 
 def worse_than_published(results: dict[str, dict[str, Any]]) -> list[str]:

@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import torch
 from torch import Tensor
 
-from benchmarks.accuracy.measure import WHAT, WHO, core, exact, results, rules
+from benchmarks.accuracy.measure import WHAT, WHO, core, results, rules, wide
 from benchmarks.cases import CASES
 
 SHOWN = ("mish", "gelu", "silu")
@@ -30,7 +30,7 @@ def draw(path: Path) -> None:
         index = next(i for i, case in enumerate(CASES) if str(case) == name)
         flat = x.flatten()
         found = {who: results(CASES[index], who, flat) for who in WHO}
-        truth = exact(CASES[index], flat, found["act_ext"]["value"])
+        truth = wide(CASES[index], flat, found["act_ext"]["value"])
         for row, what in enumerate(WHAT):
             axis, rule = axes[row, column], rules(index, torch.float32)[what]
             for who in reversed(WHO):

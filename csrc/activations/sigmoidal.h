@@ -62,19 +62,19 @@ struct Tanhshrink {
                              .facts = Facts{},
                              .heavy = true};
   ACT_FN V forward(V x) const {
-    const V a = abs(x);
-    // Above 1: a - 1 + 2 / (1 + e^(2 a)), a sum of positive terms, the last with one rounding before the division.
-    const Exp<V> e = exp_parts(V(2) * at_most(a, V(20)));
-    const V power = pow2(e.n), above = (a - V(1)) + V(2) / fma(power, e.q, power + V(1));
+    // Above 1 a sum of positive terms.
+    const V a = abs(x), above = (a - V(1)) + complement(a);
     return select(a > V(1), copysign(above, x), tanh_defect(x));
   }
   ACT_FN V slope(V x) const {
     // Squaring doubles the error of tanh: here it is 1 minus something small, or x minus something small.
-    const V a = abs(x);
-    const V e = scaled_exp(V(1), V(-2) * at_most(a, V(exp_limit<V> / 2)));
-    const V t = select(a > V(1), V(1) - V(2) * e / (V(1) + e), x - tanh_defect(x));
+    const V a = abs(x), t = select(a > V(1), V(1) - complement(a), tanh_near_0(a));
     return t * t;
   }
+
+ private:
+  // 1 - tanh(a)
+  ACT_FN static V complement(V a) { return V(2) * sigmoid_of_minus(V(2) * a); }
 };
 
 template <class V>
@@ -92,8 +92,9 @@ struct Softsign {
     return copysign(divided(Pair<V>{a, V(0)}, sum_of_ordered(V(1), a)), x);
   }
   ACT_FN V slope(V x) const {
-    // Squared after the division: the square of 1 + |x| would overflow.
-    const auto s = quotient(Pair<V>{V(1), V(0)}, sum_of_positive(V(1), at_most(abs(x), V(1e30))));
+    // Squared after the division: the square of 1 + |x| would overflow. That of the bound's inverse is 0.
+    const auto s =
+        quotient(Pair<V>{V(1), V(0)}, sum_of_positive(V(1), at_most(abs(x), V(is_single<V> ? 1e30 : 1e170))));
     return fma(s.hi, s.hi, V(2) * s.hi * s.lo);
   }
 };

@@ -40,20 +40,26 @@ inline constexpr std::make_index_sequence<F::outputs> output_indices{};
 template <class F>
 inline constexpr std::make_index_sequence<F::inputs> input_indices{};
 
+// Long arithmetic keeps the processor from looking ahead to the next page, where its own prefetching stops: asks for
+// what comes some vectors after this one.
+template <int kWrite, class S>
+ACT_FN void fetch_ahead(const S* from) {
+  constexpr int64_t kAhead = 1024 / sizeof(S), kLine = 64 / sizeof(S);
+  for (int64_t i = kAhead; i < kAhead + Memory<S>::size; i += kLine) __builtin_prefetch(from + i, kWrite);
+}
+
 // n is a multiple of Memory<S>::size. Neither inlined nor cloned, so that full blocks and the tail share one copy of
 // the arithmetic.
 template <class S, class F, std::size_t... O, std::size_t... I>
 __attribute__((noinline, noclone)) void run(const F& f, std::index_sequence<O...>, std::index_sequence<I...>,
                                             S* const* outputs, const S* const* inputs, int64_t n) {
   const F local = f;
-  // Long arithmetic keeps the processor from looking ahead to the next page, where its own prefetching stops.
-  constexpr int64_t kAhead = 1024 / sizeof(S);
   S* const out[] = {outputs[O]...};
   const S* const in[] = {inputs[I]...};
   for (int64_t i = 0; i < n; i += Memory<S>::size) {
     if constexpr (F::heavy) {
-      (__builtin_prefetch(in[I] + i + kAhead), ...);
-      (__builtin_prefetch(out[O] + i + kAhead, /*write=*/1), ...);
+      (fetch_ahead<0>(in[I] + i), ...);
+      (fetch_ahead<1>(out[O] + i), ...);
     }
     store<S>(local(Memory<S>::load(in[I] + i)...), out, i);
   }

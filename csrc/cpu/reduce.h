@@ -19,6 +19,10 @@ __attribute__((noinline, noclone)) void run_reducing(const F& f, std::index_sequ
   for (int64_t begin = 0; begin < n; begin += kLanes<S>) {
     for (int v = 0; v < Group<S>::size; ++v) {
       const int64_t i = begin + v * Memory<S>::size;
+      if constexpr (F::heavy) {
+        (fetch_ahead<0>(in[I] + i), ...);
+        for (int k = 0; k < kept; ++k) fetch_ahead<1>(out[k] + i);
+      }
       const Results<V, F::outputs> all = local(Memory<S>::load(in[I] + i)...);
       for (int k = 0; k < kept; ++k) Memory<S>::store(all.value[k], out[k] + i);
       for (int p = 0; p < F::parameters; ++p) {
@@ -128,7 +132,7 @@ constexpr std::array<cpu::ReducingTable, sizeof...(Ops)> reducing_tables_of(List
 // Elements begin to end of what lies along stretches.
 template <template <class> class Op, class S>
 void stretches_kernel(char* output, const char* input, int64_t begin, int64_t end, const cpu::Stretches& along) {
-  constexpr int64_t size = Memory<S>::size, kAhead = 1024 / sizeof(S);
+  constexpr int64_t size = Memory<S>::size;
   using F = NumbersStep<Op, typename Memory<S>::V>;
   S filled[size] = {}, results[size];
   int64_t channel = begin / along.length % along.channels, stop = (begin / along.length + 1) * along.length;
@@ -148,8 +152,8 @@ void stretches_kernel(char* output, const char* input, int64_t begin, int64_t en
       // The last vector ends where the stretch does: a part of it is computed twice.
       const int64_t at = n < size ? 0 : std::min(i, n - size);
       if constexpr (F::heavy) {
-        __builtin_prefetch(from + at + kAhead);
-        __builtin_prefetch(to + at + kAhead, /*write=*/1);
+        fetch_ahead<0>(from + at);
+        fetch_ahead<1>(to + at);
       }
       Memory<S>::store(f(Memory<S>::load(from + at)), to + at);
     }

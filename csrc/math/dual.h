@@ -224,6 +224,11 @@ ACT_FN Dual<V> copysign(Dual<V> magnitude, Dual<V> sign) {
   return {copysign(magnitude.v, sign.v), select(negative, -same, same)};
 }
 template <class V>
+ACT_FN Dual<V> tanh_near_0(Dual<V> x) {
+  const V t = tanh_near_0(x.v);
+  return {t, fma(-t, t, V(1)) * x.d};
+}
+template <class V>
 ACT_FN Dual<V> tanh_defect(Dual<V> x) {
   const V t = tanh(x.v);
   return {tanh_defect(x.v), t * t * x.d};

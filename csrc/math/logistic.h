@@ -178,25 +178,37 @@ ACT_FN TanhAndSlope<V> tanh_and_slope(Pair<V> a) {
   return {value + lo, fma(V(-2) * value, lo, slope)};
 }
 
-// x - tanh(x) for |x| <= 1, as x z Q(z) with z = x^2: relative error 2^-27.5, 2^-55.9. Coefficients: tools/fit.py.
+// (x - tanh(x)) / x^3 in z = x^2 for |x| <= 1: relative error 2^-27.5, 2^-59.5. Coefficients: tools/fit.py.
 template <class V>
-ACT_FN V tanh_defect(V x) {
-  const auto square = product(x, x);
-  const V z = square.hi;
+ACT_FN Pair<V> tanh_defect_ratio(V z) {
   V tail(0);
   if constexpr (is_single<V>) {
     tail =
         horner(z, -0.13333310692466405015, 0.053963420711941955206, -0.021829584500990974945, 0.0086979490653334309459,
                -0.0032069516341587118415, 0.0009236082934409633741, -0.00014282379797202679644);
   } else {
-    tail = horner(z, -0.13333333333333090541, 0.053968253968046730005, -0.021869488529139511613,
-                  0.0088632354047382598597, -0.0035921266808440911512, 0.0014558247010056161026,
-                  -0.00058997933146207774272, 0.00023895715987211653089, -0.000096463003000234319571,
-                  0.000038389948649753480637, -0.000014606499335274342113, 4.9880366244724569328e-6,
-                  -1.3793188283644258507e-6, 2.6334833182077939618e-7, -2.5160426530315309189e-8);
+    tail = horner(
+        z, -0.13333333333333310079, 0.053968253968231560332, -0.021869488535298012601, 0.0088632355125891453727,
+        -0.0035921278236676474492, 0.0014558326533803410287, -0.00059001757671905201337, 0.00023908846483753815863,
+        -0.000096791092124631918464, 0.000038991870190778776557, -0.000015416450798025057449, 5.7776533419976189901e-6,
+        -1.9218136680694339524e-6, 5.1233007226744391985e-7, -9.3656125475726500439e-8, 8.5399921654918110424e-9);
   }
-  const auto q = step(z, tail, constant_pair<V>(is_single<V> ? 0.33333333157048663413 : 0.33333333333333332859));
-  return x * fma(z, q.hi, fma(z, q.lo, square.lo * q.hi));
+  return step(z, tail,
+              is_single<V> ? constant_pair<V>(0.33333333157048663413)
+                           : constant_pair<V>(0x1.5555555555555p-2, 1.81003837438e-17));
+}
+// x - tanh(x) for |x| <= 1
+template <class V>
+ACT_FN V tanh_defect(V x) {
+  const auto square = product(x, x);
+  const auto q = tanh_defect_ratio(square.hi);
+  return x * fma(square.hi, q.hi, fma(square.hi, q.lo, square.lo * q.hi));
+}
+// tanh(x) for |x| <= 1
+template <class V>
+ACT_FN V tanh_near_0(V x) {
+  const V z = x * x;
+  return fma(-x * z, tanh_defect_ratio(z).hi, x);
 }
 
 }  // namespace act_ext

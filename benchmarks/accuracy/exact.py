@@ -1,0 +1,105 @@
+"""The specs' formulas in exact arithmetic, for float64: balls of 200 bits and more that hold the true value."""
+
+import math
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import flint
+import torch
+from flint import arb
+from torch import Tensor
+
+from benchmarks.cases import Case
+
+BITS = 200
+TINY = arb(2) ** -1080  # 0 after any rounding
+BLOCK = 1000  # points
+
+
+def _clamp(x: arb, min: Any = None, max: Any = None) -> arb:
+    if min is not None and x < min:
+        return arb(min)
+    return arb(max) if max is not None and x > max else x
+
+
+def _logaddexp(a: arb, b: arb) -> arb:
+    return (-abs(a - b)).exp().log1p() + (a if a > b else b)
+
+
+def _function(name: str) -> Callable[[Any], arb]:
+    return lambda x: getattr(arb(x), name)()
+
+
+@cache
+def _scope() -> dict[str, Any]:
+    """What the formulas are written in."""
+    names = ("exp", "expm1", "log1p", "erf", "erfc", "tanh", "cosh", "sqrt", "sin", "cos", "log")
+    return {name: _function(name) for name in names} | {
+        "__builtins__": {},
+        "where": lambda condition, a, b: a if condition else b,
+        "clamp": _clamp,
+        "abs": abs,
+        "zeros_like": lambda x: arb(0),
+        "ones_like": lambda x: arb(1),
+        "logaddexp": _logaddexp,
+        "sigmoid": lambda x: 1 / (1 + (-x).exp()),
+    }
+
+
+@cache
+def _code(formula: str) -> Any:
+    return compile(formula, formula, "eval")
+
+
+def value(formula: str, constants: dict[str, float], x: float) -> tuple[float, float]:
+    """The double nearest to the formula's value, and what it lacks."""
+    bits = BITS
+    while True:
+        flint.ctx.prec = bits
+        scope = _scope() | {name: arb(constant) for name, constant in constants.items()}
+        # Numerals of the formula are doubles, and taken as such by the kernels: 1.702, 0.044715.
+        result = arb(eval(_code(formula), scope | {"pi": arb.pi(), "x": arb(x)}))
+        if abs(result) < TINY:
+            return 0.0, 0.0
+        if result.rel_accuracy_bits() > 120:
+            middle = result.mid()
+            nearest = float(middle)
+            return nearest, 0.0 if math.isinf(nearest) else float((middle - nearest).mid())
+        bits *= 2
+        if bits > 20000:
+            raise ArithmeticError(f"{formula} at {x!r} cancels: {result}")
+
+
+def points(case: Case, count: int) -> Tensor:
+    """Of all exponents, around 0, in the tails, and next to where the case changes its formula or its slope's sign.
+    The first of many are the same as those of few."""
+    blocks = []
+    for block in range(-(-count // BLOCK)):
+        generator = torch.Generator().manual_seed(block)
+
+        def uniform(low: float, high: float, size: int, generator: torch.Generator = generator) -> Tensor:
+            return low + (high - low) * torch.rand(size, dtype=torch.float64, generator=generator)
+
+        quarter = BLOCK // 4
+        sign = torch.randint(2, (2 * quarter,), generator=generator) * 2.0 - 1
+        magnitudes = torch.cat([uniform(-1074, 1024, quarter), uniform(-30, 10, quarter)])
+        near, tails = uniform(-10, 10, quarter), uniform(-760, 760, quarter // 2)
+        special = torch.tensor([*case.kinks, case.slope_zero[0], 0.0, 1.0, -1.0], dtype=torch.float64)
+        chosen = special[torch.randint(len(special), (BLOCK - 3 * quarter - quarter // 2,), generator=generator)]
+        beside = chosen + 2.0 ** uniform(-50, -2, len(chosen)) * torch.randn(
+            len(chosen), dtype=torch.float64, generator=generator
+        )
+        order = torch.randperm(BLOCK, generator=generator)
+        blocks.append(torch.cat([sign * 2.0**magnitudes, near, tails, beside])[order])
+    x = torch.cat(blocks)[:count]
+    for kink in case.kinks:  # itself a rounded number
+        x = x[(x - kink).abs() > 1e-15 * abs(kink)]
+    return x[x.isfinite()]
+
+
+def references(case: Case, x: Tensor, what: str) -> tuple[Tensor, Tensor]:
+    """Of value or slope, the nearest doubles and what they lack."""
+    formula = case.spec["formula" if what == "value" else "derivative"]
+    pairs = [value(formula, case.values, point) for point in x.tolist()]
+    return tuple(torch.tensor(column, dtype=torch.float64) for column in zip(*pairs, strict=True))
