@@ -116,7 +116,7 @@ class Case:
             x = torch.where(near, x + 2 * distance * torch.where(x >= kink, 1, -1).to(x.dtype), x)
         return x
 
-    def _rounded(self, dtype: torch.dtype) -> dict[str, float]:
+    def constants(self, dtype: torch.dtype) -> dict[str, float]:
         """The parameters as the kernels for `dtype` take them."""
         compute = torch.float64 if dtype == torch.float64 else torch.float32
         return {name: torch.tensor(value, dtype=compute).item() for name, value in self.values.items()}
@@ -130,7 +130,7 @@ class Case:
         return torch.as_tensor(self._evaluate(self.spec["derivative"], x, x.dtype), dtype=x.dtype).expand_as(x)
 
     def _evaluate(self, expression: str, x: Tensor, dtype: torch.dtype) -> Any:
-        rounded = self._rounded(dtype)
+        rounded = self.constants(dtype)
         scope = TORCH | {"sqrt": lambda v: v**0.5, "pi": torch.pi} | rounded | {"x": x}
 
         def where(condition: Tensor, a: Any, b: Any) -> Tensor:
@@ -162,8 +162,8 @@ class Case:
                 series = series * square + 2 * k / math.factorial(2 * k + 1)
             value = torch.where(wide.abs() < 1, series * square * small / torch.cosh(small), value)
         elif self.name == "squareplus":
-            root = (wide * wide + self._rounded(x.dtype)["b"]) ** 0.5
-            below = 0.5 * self._rounded(x.dtype)["b"] / (root + wide.abs())
+            root = (wide * wide + self.constants(x.dtype)["b"]) ** 0.5
+            below = 0.5 * self.constants(x.dtype)["b"] / (root + wide.abs())
             value = torch.where(wide < 0, below, value)
             slope = torch.where(wide < 0, below / root, slope)
         return value, slope.expand_as(wide)

@@ -1,5 +1,5 @@
 """Accuracy of what benchmarks/accuracy, whose results test_accuracy_runs.py compares, does not measure: parameters for
-which the formula cancels in float64, and float64 itself."""
+which the formula cancels in float64."""
 
 import math
 
@@ -7,8 +7,7 @@ import mpmath
 import pytest
 import torch
 
-from benchmarks.cases import SLOPE_ZERO
-from tests.table import Case, differentiable, error_in_ulp
+from tests.table import Case, error_in_ulp
 
 ULP = 4.0
 SINE_ULP = 2.4
@@ -104,73 +103,3 @@ def test_sine_of_a_product_in_float32(omega):
     value, slope = case.reference(x)  # in float64 the products are exact
     check(case.function(x), value, x, SINE_ULP)
     check(slope_of(case, x), slope, x, SINE_ULP)
-
-
-# float64 against 60 digits and more.
-
-FLOAT64_POINTS = [0.0, *(sign * 10.0**k for k in (-300, -100, -20, -9, -5, -3, -2, -1) for sign in (1, -1))]
-FLOAT64_POINTS += [k / 7 for k in range(-60, 61) if k] + [
-    -700.3,
-    -350.7,
-    -120.9,
-    -37.6,
-    -21.2,
-    19.3,
-    36.8,
-    120.4,
-    800.5,
-]
-FLOAT64_ULP = 8.0
-
-
-def mp_formula(case):
-    """The spec's formula as a function of mpmath numbers."""
-
-    def where(condition, a, b):
-        return a if condition else b
-
-    def clamp(x, low=-mpmath.inf, high=mpmath.inf, max=mpmath.inf):
-        return min(x, high, max) if x > low else mpmath.mpf(low)
-
-    scope = {name: getattr(mpmath, name) for name in ("exp", "expm1", "log1p", "erf", "erfc", "tanh", "sqrt", "sin")}
-    scope |= {"where": where, "clamp": clamp, "abs": abs, "zeros_like": lambda x: mpmath.mpf(0), "pi": mpmath.pi}
-    scope |= {"logaddexp": lambda a, b: mpmath.log1p(mpmath.exp(-abs(a - b))) + max(a, b)}
-    scope |= {"sigmoid": lambda x: 1 / (1 + mpmath.exp(-x))}
-    constants = {name: mpmath.mpf(value) for name, value in case.values.items()}
-    code = compile(case.spec["formula"], case.name, "eval")
-    # Numerals of the formula are doubles, and taken as such by the kernels: 1.702, 0.044715.
-    return lambda x: mpmath.mpf(eval(code, {"__builtins__": {}}, scope | constants | {"x": x}))
-
-
-@differentiable
-def test_float64_against_mpmath(case):
-    f = mp_formula(case)
-    points = [p for p in FLOAT64_POINTS if all(abs(p - kink) > 1e-3 for kink in case.kinks)]
-    steep = [p for p in points if abs(p) >= 1e-3]
-    x = torch.tensor(points, dtype=torch.float64)
-    # softexponential adds a constant, beside which its exponential must not vanish.
-    with mpmath.workdps(700 if case.name == "softexponential" else 60):
-        values = [f(mpmath.mpf(p)) for p in points]
-        slopes = [mpmath.diff(f, mpmath.mpf(p), h=mpmath.mpf(10) ** -25 * max(abs(mpmath.mpf(p)), mpmath.mpf("1e-6")))
-                  for p in steep]  # fmt: skip
-
-    def worst(points, result, exact, at_least=0.0):
-        errors = []
-        for got, want in zip(result.tolist(), exact, strict=True):
-            if abs(want) > torch.finfo(torch.float64).max:
-                assert got == math.copysign(math.inf, want)
-                errors.append(0.0)
-                continue
-            unit = (
-                mpmath.ldexp(1, max(mpmath.frexp(max(abs(want), at_least))[1], -1021) - 53) if want or at_least else 1
-            )
-            errors.append(float(abs(mpmath.mpf(got) - want) / unit))
-        index = max(range(len(errors)), key=errors.__getitem__)
-        return errors[index], f"{errors[index]:.2f} ULP at {points[index]!r}"
-
-    error, message = worst(points, case.function(x), values)
-    assert error <= FLOAT64_ULP, message
-    if case.spec["saves"] != "nothing":
-        largest = max(map(abs, slopes)) if case.name in SLOPE_ZERO or case.name in ("sigmoid", "tanh") else 0
-        error, message = worst(steep, slope_of(case, torch.tensor(steep, dtype=torch.float64)), slopes, largest)
-        assert error <= FLOAT64_ULP, message

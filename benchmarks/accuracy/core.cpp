@@ -217,9 +217,10 @@ void add_float64(Stats& stats, const at::Tensor& result, const at::Tensor& neare
       continue;
     }
     const double magnitude = std::max(std::abs(x[i]), rule.magnitude_at(at[i]));
-    int exponent;
+    int exponent = -2000;  // of 0
     // Just below a power of 2 the numbers lie closer.
-    const bool below = std::frexp(magnitude, &exponent) == 0.5 && magnitude == std::abs(x[i]) && x[i] * lack[i] < 0;
+    const bool below =
+        magnitude > 0 && std::frexp(magnitude, &exponent) == 0.5 && magnitude == std::abs(x[i]) && x[i] * lack[i] < 0;
     const double unit = std::ldexp(1, std::max(exponent - below - 53, -1074));
     stats.add(std::abs((y[i] - x[i]) - lack[i]) / unit, at[i], y[i], x[i]);
   }

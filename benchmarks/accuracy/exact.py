@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import flint
@@ -52,23 +52,43 @@ def _code(formula: str) -> Any:
     return compile(formula, formula, "eval")
 
 
+def _ball(formula: str, constants: dict[str, float], x: arb) -> arb:
+    # Numerals of the formula are doubles, and taken as such by the kernels: 1.702, 0.044715.
+    scope = _scope() | {name: arb(constant) for name, constant in constants.items()} | {"pi": arb.pi(), "x": x}
+    return arb(eval(_code(formula), scope))
+
+
+def _sharp(compute: Callable[[], arb]) -> arb:
+    """What is computed, with so many bits that it is known to 120."""
+    for bits in (BITS << doubled for doubled in range(8)):
+        flint.ctx.prec = bits
+        result = compute()
+        if abs(result) < TINY or result.rel_accuracy_bits() > 120:
+            return result
+    raise ArithmeticError(f"it cancels: {result}")
+
+
 def value(formula: str, constants: dict[str, float], x: float) -> tuple[float, float]:
     """The double nearest to the formula's value, and what it lacks."""
-    bits = BITS
-    while True:
-        flint.ctx.prec = bits
-        scope = _scope() | {name: arb(constant) for name, constant in constants.items()}
-        # Numerals of the formula are doubles, and taken as such by the kernels: 1.702, 0.044715.
-        result = arb(eval(_code(formula), scope | {"pi": arb.pi(), "x": arb(x)}))
-        if abs(result) < TINY:
-            return 0.0, 0.0
-        if result.rel_accuracy_bits() > 120:
-            middle = result.mid()
-            nearest = float(middle)
-            return nearest, 0.0 if math.isinf(nearest) else float((middle - nearest).mid())
-        bits *= 2
-        if bits > 20000:
-            raise ArithmeticError(f"{formula} at {x!r} cancels: {result}")
+    result = _sharp(partial(_ball, formula, constants, arb(x)))
+    if abs(result) < TINY:
+        return 0.0, 0.0
+    middle = result.mid()
+    nearest = float(middle)
+    return nearest, 0.0 if math.isinf(nearest) else float((middle - nearest).mid())
+
+
+def second_derivative(case: Case, x: Tensor) -> Tensor:
+    """By differences of the spec's derivative so small that they do not count."""
+    formula, constants = case.spec["derivative"], case.constants(x.dtype)
+    step = arb(2) ** -100
+
+    def difference(point: float) -> arb:
+        above, below = (_ball(formula, constants, arb(point) + side * step) for side in (1, -1))
+        return (above - below) / (2 * step)
+
+    exact = [_sharp(partial(difference, point)) for point in x.tolist()]
+    return torch.tensor([float(number.mid()) for number in exact], dtype=torch.float64)
 
 
 def points(case: Case, count: int) -> Tensor:
@@ -100,6 +120,6 @@ def points(case: Case, count: int) -> Tensor:
 
 def references(case: Case, x: Tensor, what: str) -> tuple[Tensor, Tensor]:
     """Of value or slope, the nearest doubles and what they lack."""
-    formula = case.spec["formula" if what == "value" else "derivative"]
-    pairs = [value(formula, case.values, point) for point in x.tolist()]
+    formula, constants = case.spec["formula" if what == "value" else "derivative"], case.constants(x.dtype)
+    pairs = [value(formula, constants, point) for point in x.tolist()]
     return tuple(torch.tensor(column, dtype=torch.float64) for column in zip(*pairs, strict=True))
