@@ -74,7 +74,7 @@ struct Tanhshrink {
 
  private:
   // 1 - tanh(a)
-  ACT_FN static V complement(V a) { return V(2) * sigmoid_of_minus(V(2) * a); }
+  ACT_FN static V complement(V a) { return V(2) * sigmoid_of_minus(a + a); }
 };
 
 template <class V>

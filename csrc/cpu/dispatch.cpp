@@ -11,20 +11,20 @@
 
 // The tables of each instruction set, defined by the family files compiled for it.
 #define ACT_EXT_DECLARE(Family, name) extern const std::array<cpu::Table, Family::size> name##_tables;
-#define ACT_EXT_CAPABILITY(NAME)                                                                      \
-  namespace act_ext::NAME {                                                                           \
-  ACT_EXT_FAMILIES(ACT_EXT_DECLARE)                                                                   \
-  extern const std::array<cpu::RowsTable, RowKernels::size> row_tables;                               \
-  extern const std::array<cpu::MaxoutTable, 3> maxout_tables;                                         \
-  extern const cpu::RreluTable rrelu_table;                                                           \
-  extern const std::array<cpu::ReducingTable, LearnedActivations::size> reducing_tables;              \
-  extern const cpu::AddTermsTable add_terms_table;                                                    \
+#define ACT_EXT_CAPABILITY(NAME)                                                                                 \
+  namespace act_ext::NAME {                                                                                      \
+  ACT_EXT_FAMILIES(ACT_EXT_DECLARE)                                                                              \
+  extern const std::array<cpu::RowsTable, RowKernels::size> row_tables;                                          \
+  extern const std::array<cpu::MaxoutTable, 3> maxout_tables;                                                    \
+  extern const cpu::RreluTable rrelu_table;                                                                      \
+  extern const std::array<cpu::ReducingTable, LearnedActivations::size> reducing_tables;                         \
+  extern const cpu::AddTermsTable add_terms_table;                                                               \
   extern const std::array<std::array<cpu::StretchesKernel, kDtypes>, LearnedActivations::size> stretches_tables; \
-  static std::vector<cpu::Table> tables() {                                                           \
-    std::vector<cpu::Table> list;                                                                     \
-    ACT_EXT_FAMILIES(ACT_EXT_APPEND)                                                                  \
-    return list;                                                                                      \
-  }                                                                                                   \
+  static std::vector<cpu::Table> tables() {                                                                      \
+    std::vector<cpu::Table> list;                                                                                \
+    ACT_EXT_FAMILIES(ACT_EXT_APPEND)                                                                             \
+    return list;                                                                                                 \
+  }                                                                                                              \
   }
 #define ACT_EXT_APPEND(Family, name) list.insert(list.end(), name##_tables.begin(), name##_tables.end());
 
@@ -51,7 +51,7 @@ struct Capability {
   const RreluTable& rrelu_table;
 };
 
-#define ACT_EXT_TABLES(NAME)                                                                          \
+#define ACT_EXT_TABLES(NAME)                                                                            \
   NAME::tables, NAME::row_tables, NAME::reducing_tables, NAME::add_terms_table, NAME::stretches_tables, \
       NAME::maxout_tables, NAME::rrelu_table
 
