@@ -1,6 +1,5 @@
 """The same bits whatever the stride, offset, position, thread count and instruction set."""
 
-import hashlib
 import os
 import subprocess
 import sys
@@ -10,10 +9,11 @@ import pytest
 import torch
 
 import act_ext
-from act_ext._register import SPECS
+from benchmarks.bits import ROW_FUNCTIONS, UNITS, passes, row_passes, unit_passes
 from tests.table import Case, each_default, each_dtype
 
 ROOT = Path(__file__).resolve().parent.parent
+ORDER = ["default", "avx2", "avx512"]  # of the instruction sets
 
 
 def inputs(dtype, n=4099):
@@ -22,44 +22,6 @@ def inputs(dtype, n=4099):
     x[::11] *= 1e-6
     x[::13] *= 20
     return x.to(dtype)
-
-
-def passes(case, x, g):
-    """Forward, backward and second derivative by the ops themselves."""
-    results = [case.op(x, **case.kwargs)]
-    if case.spec["saves"] != "nothing":
-        results.append(case.backward_op(g, x, **case.kwargs))
-        results.append(getattr(torch.ops.act_ext, f"{case.name}_double_backward")(g, g, x, **case.kwargs))
-    return results
-
-
-LEARNED = {spec["name"]: spec["arity"] - 1 for spec in SPECS if spec["kind"] == "learned"}  # number of parameters
-
-
-def learned_passes(name, x, g):
-    """What an activation with learned parameters gives for each element: value, gradient and the second ones."""
-    op, backward, second = (getattr(torch.ops.act_ext, name + s) for s in ("", "_backward", "_double_backward"))
-    parameters = [torch.full((1,), value, dtype=x.dtype) for value in (1.375, 0.7, 0.3)[: LEARNED[name]]]
-    return [op(x, *parameters), backward(g, x, *parameters)[0], *second(g, *parameters, g, x, *parameters)[:2]]
-
-
-UNITS = [spec["name"] for spec in SPECS if spec["kind"] == "gated_unit"]
-
-
-def unit_passes(name, gate, up, g):
-    """Those of a gated unit."""
-    op, backward, second = (getattr(torch.ops.act_ext, name + s) for s in ("", "_backward", "_double_backward"))
-    return [op(gate, up), *backward(g, gate, up), *second(up, gate, g, gate, up)]
-
-
-ROW_FUNCTIONS = [spec["name"] for spec in SPECS if spec["kind"] == "row_function"]
-
-
-def row_passes(name, x, g, dim):
-    """Those of a function of rows."""
-    op, backward, second = (getattr(torch.ops.act_ext, name + s) for s in ("", "_backward", "_double_backward"))
-    y = op(x, dim)
-    return [y, backward(g, y, dim), *second(x, g, y, dim)]
 
 
 def same_bits(a, b):
@@ -168,59 +130,31 @@ def test_rows(name, dtype):
         assert all(same_bits(a.t(), b[3:5]) for a, b in zip(some, expected, strict=True))
 
 
-def digests():
-    """One hash for each op, dtype and pass, of this process's instruction set."""
-    from tests.table import DEFAULTS, DTYPES
-
-    table = {}
-    for dtype in DTYPES:
-        x = inputs(dtype, 20_011)
-        results = {case.name: passes(case, x, x.flip(0)) for case in DEFAULTS}
-        results |= {name: learned_passes(name, x, x.flip(0)) for name in LEARNED}
-        results |= {name: unit_passes(name, x, x.roll(9), x.flip(0)) for name in UNITS}
-        for length in (1, 5, 100, 1025, 40_000):
-            rows = inputs(dtype, 20 * length).view(20, length)
-            for dim in (0, 1):
-                results |= {
-                    f"{name} {length} {dim}": row_passes(name, rows, rows.flip(0), dim) for name in ROW_FUNCTIONS
-                }
-        for name, outputs in results.items():
-            for number, result in enumerate(outputs):
-                key = f"{name} {dtype} {number}"
-                # One bit pattern for NaN, whose sign and payload nothing specifies.
-                bits = torch.where(result.isnan(), torch.nan, result).contiguous().view(torch.uint8)
-                table[key] = hashlib.sha256(bits.numpy()).hexdigest()
-    return table
-
-
 def run_with(capability, code):
     environment = os.environ | {"ACT_EXT_CPU_CAPABILITY": capability, "PYTHONPATH": str(ROOT)}
     return subprocess.run([sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True)
 
 
-@pytest.mark.skipif(act_ext.cpu_capability() != "avx512", reason="needs a processor with AVX-512")
-def test_avx2_equals_avx512():
-    code = "import json; from tests.test_bits import digests; print(json.dumps(digests()))"
-    outputs = [run_with(capability, code) for capability in ("avx2", "avx512")]
-    assert all(output.returncode == 0 for output in outputs), outputs[0].stderr
-    import json
-
-    avx2, avx512 = (json.loads(output.stdout) for output in outputs)
-    assert len(avx2) > 200
-    assert [key for key in avx2 if avx2[key] != avx512[key]] == []
+@pytest.mark.parametrize("capability", ["avx2", "avx512"])
+def test_published_bits(capability):
+    if ORDER.index(capability) > ORDER.index(act_ext.cpu_capability()):
+        pytest.skip(f"this processor has no {capability}")
+    result = run_with(capability, "from benchmarks.bits import different; print(different())")
+    assert result.stdout == "[]\n", result.stdout + result.stderr
 
 
-@pytest.mark.parametrize("capability", ["default", "avx2", "avx512"])
+@pytest.mark.parametrize("capability", ORDER)
 def test_forced_capability(capability):
-    """Every instruction set that this machine has passes the tests of values: its best does so where they stand."""
-    order = ["default", "avx2", "avx512"]
-    if order.index(capability) > order.index(act_ext.cpu_capability()):
+    if ORDER.index(capability) > ORDER.index(act_ext.cpu_capability()):
         pytest.skip(f"this processor has no {capability}")
     code = f"import act_ext; assert act_ext.cpu_capability() == {capability!r}"
     assert run_with(capability, code).returncode == 0
-    if capability == act_ext.cpu_capability():
-        return
-    environment = os.environ | {"ACT_EXT_CPU_CAPABILITY": capability}
+
+
+@pytest.mark.skipif(act_ext.cpu_capability() == "default", reason="the tests of values stand for it")
+def test_values_without_vectors():
+    """The kernels for any processor pass the tests of values; the others have the same bits as this one's."""
+    environment = os.environ | {"ACT_EXT_CPU_CAPABILITY": "default"}
     files = [f"tests/test_{name}.py" for name in ("special", "values", "gated_units", "row_functions", "learned")]
     wanted = "(limits or nan or signed or values_and or special_rows or near_zero) and not cuda and not expanded"
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *files, "-k", wanted]

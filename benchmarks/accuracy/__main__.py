@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.accuracy import page, plot
-from benchmarks.accuracy.measure import ORDER, Inputs, core, run
+from benchmarks.accuracy.measure import ORDER, Inputs, compiler, core, run, special_values
 from benchmarks.cases import DEFAULTS
 from benchmarks.compare import machine
 
@@ -33,7 +33,12 @@ def main(argv: list[str] | None = None) -> int | str:
     inputs = Inputs(1, 10**6) if options.full else Inputs(options.step, options.points)
     results = run(inputs, names, not options.full, options.log)
     facts = machine(argparse.Namespace(device="cpu"))
-    head = {"bounds": core().BOUNDS, **{key: facts[key] for key in ("capability", "torch", "device")}}
+    head = {
+        "bounds": core().BOUNDS,
+        **{key: facts[key] for key in ("capability", "torch", "device")},
+        "compiler": compiler(),
+        "special": {str(case): special_values(case) for case in DEFAULTS},
+    }
     page.publish(head, results, replace_all=names == ORDER)
     plot.draw(page.PLOT)
     print(f"Results: {page.PAGE}")

@@ -6,8 +6,10 @@ gives is a line of a file: an interrupted run goes on where it stopped, as long 
 
 import hashlib
 import json
+import math
 import multiprocessing
 import os
+import re
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -31,6 +33,7 @@ LOW = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 WHO = ("act_ext", "native")
 WHAT = ("value", "slope")
 ORDER = [str(case) for case in CASES]
+SPECIAL = (-math.inf, -0.0, 0.0, math.inf, math.nan)
 
 
 @cache
@@ -164,10 +167,24 @@ def merged(parts: list[dict[str, Any]]) -> dict[str, Any]:
     return worst | total | {"first_wrong": first, "histogram": bins}
 
 
+def library() -> bytes:
+    """What is measured."""
+    return Path(act_ext.__file__).with_name("libact_ext.so").read_bytes()
+
+
 def fingerprint() -> str:
-    """Of the library that is measured."""
-    library = Path(act_ext.__file__).with_name("libact_ext.so")
-    return hashlib.sha256(library.read_bytes() + act_ext.cpu_capability().encode()).hexdigest()[:16]
+    return hashlib.sha256(library() + act_ext.cpu_capability().encode()).hexdigest()[:16]
+
+
+def compiler() -> str:
+    found = re.search(rb"GCC: \([^)]*\) [\d.]+|clang version [\d.]+", library())
+    return found.group().decode() if found else "unknown"
+
+
+def special_values(case: Case) -> dict[str, list[str]]:
+    """Values and slopes at SPECIAL."""
+    found = results(case, "act_ext", torch.tensor(SPECIAL))
+    return {what: [f"{number:.6g}" for number in result.tolist()] for what, result in found.items()}
 
 
 def run(inputs: Inputs, names: list[str], native: bool, log: Path | None) -> dict[str, dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.accuracy.measure import Inputs
+from benchmarks.accuracy.measure import SPECIAL, Inputs
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 PAGE, PUBLISHED, PLOT = DOCS / "accuracy.md", DOCS / "accuracy.json", DOCS / "accuracy.png"
@@ -52,6 +52,17 @@ def table(measured: dict[str, Any], what: str) -> list[str]:
     return lines
 
 
+def special(values: dict[str, dict[str, list[str]]]) -> list[str]:
+    """A table of values and slopes at -inf, -0, 0, inf and NaN."""
+    lines = [
+        f"| op | {' | '.join(f'value at {x}' for x in SPECIAL)} | slopes there |",
+        f"|{'---|' * (len(SPECIAL) + 2)}",
+    ]
+    for name, found in values.items():
+        lines.append(f"| `{name}` | {' | '.join(found['value'])} | {', '.join(found.get('slope', []))} |")
+    return lines
+
+
 def text(measured: dict[str, Any]) -> str:
     return "\n".join(
         [
@@ -75,8 +86,9 @@ def text(measured: dict[str, Any]) -> str:
             "| `python -m benchmarks.accuracy --full` | then all of them, for the ops at their default parameters |",
             "| `python -m benchmarks.accuracy --check` | compares a library with this page, as its tests do |",
             "",
-            f"act_ext with {measured['capability']}, torch {measured['torch']}, {measured['device']}. Kernels for AVX2",
-            "and AVX-512 give the same bits. Errors of all inputs, with histograms: [accuracy.json](accuracy.json).",
+            f"act_ext with {measured['capability']}, {measured['compiler']}, torch {measured['torch']},",
+            f"{measured['device']}. Kernels for AVX2 and AVX-512 give the same bits: [bits.json](bits.json) has",
+            "their hashes on a million inputs. With histograms: [accuracy.json](accuracy.json).",
             "",
             "![Error against input](accuracy.png)",
             "",
@@ -90,6 +102,10 @@ def text(measured: dict[str, Any]) -> str:
             "## Slopes",
             "",
             *table(measured["results"], "slope"),
+            "",
+            "## Special values",
+            "",
+            *special(measured["special"]),
             "",
         ]
     )

@@ -58,8 +58,9 @@ struct Celu {
       .invalid = [](const double* p) -> const char* { return p[0] == 0 ? "alpha must not be 0" : nullptr; }};
   V alpha;
   ACT_FN V forward(V x) const {
-    const auto [hi, lo] = expm1_in_two_words(quotient(x, alpha));
-    return select(x < V(0), fma(alpha, hi, alpha * lo), x);
+    const auto u = quotient(x, alpha);
+    const auto [hi, lo] = expm1_in_two_words(u);
+    return select((x < V(0)) & (abs(u.hi) > V(expm1_is_straight<V>)), fma(alpha, hi, alpha * lo), x);
   }
   ACT_FN V slope(V x) const { return select(x > V(0), V(1), scaled_exp(V(1), quotient(x, alpha))); }
   static bool result_suffices(const double* params) { return params[0] > 0; }

@@ -81,8 +81,7 @@ struct Pelu {
   V a, b;
   ACT_FN V forward(V x) const {
     const Pair<V> u = below(x);
-    // Where the exponential is a straight line it must not round u, which may be subnormal.
-    return select(abs(u.hi) > V(is_single<V> ? 0x1p-26 : 0x1p-56), a * expm1(u), a / b * x);
+    return select(abs(u.hi) > V(expm1_is_straight<V>), a * expm1(u), a / b * x);
   }
   ACT_FN Results<V, 3> derivatives(V x) const {
     const V ratio = a / b, z = x / b;

@@ -242,6 +242,9 @@ ACT_FN V expm1_below(V x) {
   return fma(power, e.q, power - V(1));
 }
 
+// Up to here e^x - 1 is x, which may be subnormal and is not to be rounded by being scaled.
+template <class V>
+inline constexpr double expm1_is_straight = is_single<V> ? 0x1p-26 : 0x1p-56;
 // e^x - 1 with what the last sum and the parts before it round off; x a V or a Pair.
 template <class X>
 ACT_FN auto expm1_in_two_words(X x) {
