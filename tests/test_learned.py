@@ -309,6 +309,17 @@ def test_strides_change_no_bit(name, dtype):
 
 @each_dtype
 @each_name
+def test_length_of_a_channel_changes_no_bit(name, dtype):
+    """Less than a vector of it, some vectors and a part of one; and one element, where the channels lie innermost."""
+    parameters = draw(name, 5, dtype)
+    for length in (1, 15, 16, 17, 31, 33, 64, 65, 200):
+        x = torch.randn(3, 5, length).to(dtype)
+        innermost = apply(name, x.transpose(1, 2).contiguous(), parameters, 2)
+        assert torch.equal(apply(name, x, parameters, 1), innermost.transpose(1, 2))
+
+
+@each_dtype
+@each_name
 def test_position_changes_no_bit(name, dtype):
     x, g = torch.randn(2, 4099).to(dtype)
     parameters = draw(name, 1, dtype)

@@ -83,21 +83,6 @@ ACT_FN Power<V> power_where(M mask, Power<V> power) {
   return power;
 }
 
-// The same polynomial by pairs of coefficients, with x2 = x^2: fewer roundings follow each other, and the pairs do
-// not wait for one another.
-template <class V>
-ACT_FN V horner_by_pairs(V, V, double c) {
-  return V(c);
-}
-template <class V>
-ACT_FN V horner_by_pairs(V x, V, double c0, double c1) {
-  return fma(V(c1), x, V(c0));
-}
-template <class V, class... C>
-ACT_FN V horner_by_pairs(V x, V x2, double c0, double c1, C... rest) {
-  return fma(horner_by_pairs(x, x2, rest...), x2, fma(V(c1), x, V(c0)));
-}
-
 // What a function of several results gives.
 template <class V, int kCount>
 struct Results {
