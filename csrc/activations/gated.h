@@ -135,20 +135,17 @@ struct Gelu {
                              .paper = "arXiv:1606.08415",
                              .facts = with_dip(-0.16997120747990366, -0.75179152469356446),
                              .heavy = true};
-  ACT_FN V forward(V x) const { return value(x, normal_tail(x)); }
-  ACT_FN V slope(V x) const { return slope(x, normal_tail(x)); }
+  ACT_FN V forward(V x) const {
+    const auto t = normal_tail(x);
+    return at_least(x, V(-0.0)) - t.times_power(t.a_times_ratio());
+  }
+  ACT_FN V slope(V x) const { return value_and_slope(x).slope; }
   ACT_FN ValueAndSlope<V> value_and_slope(V x) const {
     const auto t = normal_tail(x);
-    return {value(x, t), slope(x, t)};
-  }
-
- private:
-  ACT_FN static V value(V x, const NormalTail<V>& t) { return at_least(x, V(-0.0)) - t.times_power(t.a_times_ratio()); }
-  ACT_FN static V slope(V x, const NormalTail<V>& t) {
-    // R(a) less a times the density at 0.
+    // One table gives both: R(a), and less a times the density at 0.
     const auto c = constant_pair<V>(inverse_sqrt_2pi, inverse_sqrt_2pi_rest);
-    const V tail = t.times_power(fma(-t.a, c.lo, fma(-t.a, c.hi, t.ratio())));
-    return select(x < V(0), tail, keep_nan(x, V(1) - tail));
+    const V ratio = t.ratio(), tail = t.times_power(fma(-t.a, c.lo, fma(-t.a, c.hi, ratio)));
+    return {at_least(x, V(-0.0)) - t.times_power(t.a * ratio), select(x < V(0), tail, keep_nan(x, V(1) - tail))};
   }
 };
 
