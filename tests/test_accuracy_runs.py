@@ -193,8 +193,8 @@ def test_published_errors_hold():
     assert not worse, "\n".join(worse)
 
 
-# In units in the last place; larger next to the subnormal numbers, where tanh is taken of another function, and where all
-# 2^32 inputs have shown what a sample had not.
+# In units in the last place; larger next to the subnormal numbers, where tanh is taken of another function, and where
+# all 2^32 inputs have shown what a sample had not.
 LARGEST = {
     "float32": {"value": 2.05, "slope": 4.0},
     "float64": {"value": 2.05, "slope": 3.5},
