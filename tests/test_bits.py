@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import act_ext
-from benchmarks.bits import ROW_FUNCTIONS, UNITS, passes, row_passes, unit_passes
+from benchmarks.bits import INTEGER, ROW_FUNCTIONS, UNITS, passes, row_passes, unit_passes
 from tests.table import Case, each_default, each_dtype
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,7 +25,7 @@ def inputs(dtype, n=4099):
 
 
 def same_bits(a, b):
-    integer = {2: torch.int16, 4: torch.int32, 8: torch.int64}[a.element_size()]
+    integer = INTEGER[a.itemsize]
     return torch.equal(a.contiguous().view(integer), b.contiguous().view(integer))
 
 

@@ -1,6 +1,6 @@
 """Finds the coefficients of csrc/math: minimax polynomials by Remez exchange in mpmath.
 
-python -m tools.fit prints each approximation's coefficients and its largest error, in about two minutes.
+python -m tools.fit prints each approximation's coefficients and its largest error, in some seconds.
 """
 
 from collections.abc import Callable
