@@ -15,7 +15,9 @@ from act_ext import (
     functional,
     nn,
 )
+from act_ext._convert import convert
 from act_ext._describe import describe
+from act_ext._override import override_native, set_override_native
 
 try:
     __version__ = version("act_ext")
@@ -50,4 +52,14 @@ def built_with_cuda() -> bool:
     return _register.C.built_with_cuda()
 
 
-__all__ = ["built_with_cuda", "cpu_capability", "describe", "functional", "list_activations", "nn"]
+__all__ = [
+    "built_with_cuda",
+    "convert",
+    "cpu_capability",
+    "describe",
+    "functional",
+    "list_activations",
+    "nn",
+    "override_native",
+    "set_override_native",
+]

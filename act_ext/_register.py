@@ -3,7 +3,12 @@
 One loop over the specs that the compiled List gives; no op is named here.
 """
 
+import sys
+from functools import partial
 from importlib import import_module
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -90,7 +95,7 @@ def _halves(input: torch.Tensor, dim: int = -1, gate_first: bool = True, interle
     return (first, second) if gate_first else (second, first)
 
 
-def _wrapped(dim: int, rank: int) -> int:
+def wrapped(dim: int, rank: int) -> int:
     """The dimension counted from the front; a 0-dim tensor is taken to have one."""
     rank = max(rank, 1)
     if not -rank <= dim < rank:
@@ -124,19 +129,37 @@ def _batched_in_place(op: Any) -> Any:
     return rule
 
 
-def _overload(name: str) -> Any:
-    base, _, overload = name.partition(".")
-    return getattr(getattr(torch.ops.act_ext, base), overload or "default")
+def overload(name: str) -> Any:
+    """The dispatcher's op of that name: "mish_backward", "elu_backward.from_result"."""
+    base, _, variant = name.partition(".")
+    return getattr(getattr(torch.ops.act_ext, base), variant or "default")
+
+
+def bound(op: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """A call's arguments by name, with the schema's defaults."""
+    arguments = op._schema.arguments
+    given = {argument.name: value for argument, value in zip(arguments, args, strict=False)}
+    return {argument.name: argument.default_value for argument in arguments} | kwargs | given
+
+
+# Every op with the spec of its activation.
+OPS: dict[str, dict[str, Any]] = {}
+
+
+def _register(spec: dict[str, Any], op: str, fake: Any, vmap: Any = None) -> None:
+    """vmap: of the op, the rule for a batch."""
+    OPS[op] = spec
+    torch.library.register_fake(f"act_ext::{op}", fake)
+    if vmap is not None:
+        torch.library.register_vmap(f"act_ext::{op}", vmap(overload(op)))
 
 
 def _register_pointwise(spec: dict[str, Any]) -> None:
     name = spec["name"]
     for op in (name, *spec["backward_ops"]):
-        torch.library.register_fake(f"act_ext::{op}", _fake_like_last)
-        torch.library.register_vmap(f"act_ext::{op}", _batched(_overload(op)))
-    torch.library.register_fake(f"act_ext::{name}_", _fake_in_place)
-    torch.library.register_vmap(f"act_ext::{name}_", _batched_in_place(_overload(f"{name}_")))
-    torch.library.register_fake(f"act_ext::{name}.out", _fake_out)
+        _register(spec, op, _fake_like_last, _batched)
+    _register(spec, f"{name}_", _fake_in_place, _batched_in_place)
+    _register(spec, f"{name}.out", _fake_out)
 
 
 # The gated units. `g` and `h` are the gradients of the forward pass's output and of the backward pass's.
@@ -170,7 +193,7 @@ def _fake_packed_double_backward(h: torch.Tensor, g: torch.Tensor, input: torch.
     return _like(g), _fake_packed_backward(g, input, *how)
 
 
-def _batched_unit(op: Any, dim_index: int | None) -> Any:
+def _batched_unit(dim_index: int | None, op: Any) -> Any:
     """The vmap rule of a gated unit; dim_index: where in the arguments the packing dimension stands."""
 
     def rule(info: Any, in_dims: tuple[int | None, ...], *args: Any, **kwargs: Any) -> tuple[Any, Any]:
@@ -181,7 +204,7 @@ def _batched_unit(op: Any, dim_index: int | None) -> Any:
             rank, dim = aligned[dim_index - 1].dim() - 1, aligned[dim_index]
             if rank == 0:
                 raise RuntimeError("act_ext: input must have at least one dimension, got a 0-dim tensor")
-            aligned[dim_index] = _wrapped(dim, rank) + 1
+            aligned[dim_index] = wrapped(dim, rank) + 1
         result = op(*aligned, **kwargs)
         return result, (0,) * len(result) if isinstance(result, tuple) else 0
 
@@ -198,9 +221,7 @@ def _register_unit(spec: dict[str, Any]) -> None:
         "_packed_double_backward": (_fake_packed_double_backward, 3),
     }
     for suffix, (fake, dim_index) in passes.items():
-        op = spec["name"] + suffix
-        torch.library.register_fake(f"act_ext::{op}", fake)
-        torch.library.register_vmap(f"act_ext::{op}", _batched_unit(_overload(op), dim_index))
+        _register(spec, spec["name"] + suffix, fake, partial(_batched_unit, dim_index))
 
 
 # The functions of rows.
@@ -209,7 +230,7 @@ def _register_unit(spec: dict[str, Any]) -> None:
 def _fake_row_function(*args: Any) -> torch.Tensor:
     *tensors, dim = args
     _check_alike(*tensors)
-    _wrapped(dim, tensors[-1].dim())
+    wrapped(dim, tensors[-1].dim())
     return _like(tensors[-1])
 
 
@@ -223,7 +244,7 @@ def _batched_row_function(op: Any) -> Any:
     def rule(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Any, Any]:
         tensors = [_batch_first(info, arg, dim) for arg, dim in zip(args[:-1], in_dims, strict=False)]
         rank = tensors[0].dim() - 1
-        dim = _wrapped(args[-1], rank)
+        dim = wrapped(args[-1], rank)
         if rank == 0:  # a row of one element each
             result = op(*(tensor.unsqueeze(1) for tensor in tensors), 1)
             result = tuple(r.squeeze(1) for r in result) if isinstance(result, tuple) else result.squeeze(1)
@@ -238,16 +259,15 @@ def _register_row_function(spec: dict[str, Any]) -> None:
     name = spec["name"]
     for op in (name, *spec["backward_ops"]):
         fake = _fake_row_function_double_backward if op.endswith("_double_backward") else _fake_row_function
-        torch.library.register_fake(f"act_ext::{op}", fake)
-        torch.library.register_vmap(f"act_ext::{op}", _batched_row_function(_overload(op)))
+        _register(spec, op, fake, _batched_row_function)
 
 
 # The activations with learned parameters: tensors of one element, or of one for each channel.
 
 
-def _channel_dim(dim: int, rank: int) -> int | None:
+def channel_dim(dim: int, rank: int) -> int | None:
     """The dimension of the channels, counted from the front. None without: torch takes the second, if there is one."""
-    return None if rank == 0 or (rank == 1 and dim == 1) else _wrapped(dim, rank)
+    return None if rank == 0 or (rank == 1 and dim == 1) else wrapped(dim, rank)
 
 
 def _fake_learned(spec: dict[str, Any], op: str) -> Any:
@@ -258,7 +278,7 @@ def _fake_learned(spec: dict[str, Any], op: str) -> Any:
         saved = tensors[-arity:]
         *before, input = tensors[: -arity + 1]
         _check_alike(*(t for t in before if t.shape == input.shape), input)
-        dim = _channel_dim(args[len(tensors)] if len(args) > len(tensors) else 1, input.dim())
+        dim = channel_dim(args[len(tensors)] if len(args) > len(tensors) else 1, input.dim())
         channels = 1 if dim is None else input.size(dim)
         for parameter in saved[1:]:
             if parameter.dtype != input.dtype or parameter.device != input.device:
@@ -285,7 +305,7 @@ def _batched_learned(spec: dict[str, Any], op: Any) -> Any:
         tensors = [_batch_first(info, arg, dim) for arg, dim in zip(args[:count], in_dims, strict=False)]
         input = tensors[count - arity]
         rank = input.dim() - 1
-        dim = _channel_dim(args[count] if len(args) > count else 1, rank)
+        dim = channel_dim(args[count] if len(args) > count else 1, rank)
 
         def is_parameter(k: int) -> bool:
             return k > count - arity or (count > 1 + arity and 0 < k < arity)
@@ -321,8 +341,7 @@ def _batched_learned(spec: dict[str, Any], op: Any) -> Any:
 
 def _register_learned(spec: dict[str, Any]) -> None:
     for op in (spec["name"], *spec["backward_ops"]):
-        torch.library.register_fake(f"act_ext::{op}", _fake_learned(spec, op))
-        torch.library.register_vmap(f"act_ext::{op}", _batched_learned(spec, _overload(op)))
+        _register(spec, op, _fake_learned(spec, op), partial(_batched_learned, spec))
 
 
 # Maxout.
@@ -337,7 +356,7 @@ def _units_shape(all_pieces: torch.Tensor, num_pieces: int, dim: int) -> list[in
         raise RuntimeError("act_ext: input must have at least one dimension, got a 0-dim tensor")
     if num_pieces <= 0:
         raise ValueError(f"act_ext: num_pieces must be positive, got {num_pieces}")
-    shape, dim = list(all_pieces.shape), _wrapped(dim, all_pieces.dim())
+    shape, dim = list(all_pieces.shape), wrapped(dim, all_pieces.dim())
     if shape[dim] % num_pieces != 0:
         raise RuntimeError(f"act_ext: the size of dimension {dim} must be a multiple of {num_pieces}, got {shape[dim]}")
     shape[dim] //= num_pieces
@@ -353,7 +372,7 @@ def _fake_maxout_with_indices(input: torch.Tensor, num_pieces: int, dim: int = 1
 def _fake_maxout_backward(grad_output: torch.Tensor, indices: torch.Tensor, num_pieces: int, dim: int) -> torch.Tensor:
     _check_alike(grad_output)
     shape = list(grad_output.shape)
-    shape[_wrapped(dim, len(shape))] *= num_pieces
+    shape[wrapped(dim, len(shape))] *= num_pieces
     return grad_output.new_empty(shape)
 
 
@@ -367,7 +386,7 @@ def _batched_maxout(op: Any) -> Any:
         aligned = [_batch_first(info, arg, dim) for arg, dim in zip(args, in_dims, strict=True)]
         tensors = [arg for arg in aligned if isinstance(arg, torch.Tensor)]
         num_pieces, dim = (*aligned[len(tensors) :], 1)[:2]
-        result = op(*tensors, num_pieces, _wrapped(dim, tensors[0].dim() - 1) + 1)
+        result = op(*tensors, num_pieces, wrapped(dim, tensors[0].dim() - 1) + 1)
         return result, (0, 0) if isinstance(result, tuple) else 0
 
     return rule
@@ -380,9 +399,8 @@ def _register_maxout(spec: dict[str, Any]) -> None:
         "maxout_pick": _fake_maxout_pick,
     }
     for op, fake in fakes.items():
-        torch.library.register_fake(f"act_ext::{op}", fake)
-        torch.library.register_vmap(f"act_ext::{op}", _batched_maxout(_overload(op)))
-    torch.library.register_vmap("act_ext::maxout", _batched_maxout(_overload("maxout")))
+        _register(spec, op, fake, _batched_maxout)
+    torch.library.register_vmap("act_ext::maxout", _batched_maxout(overload("maxout")))
 
 
 # Randomized leaky ReLU. Its op and its in-place op are composed of the two that draw.
@@ -409,7 +427,9 @@ def _batched_noise(info: Any, input: torch.Tensor, *how: Any) -> torch.Tensor:
     return torch.where(input <= 0, slopes, 1)
 
 
-def _batched_rrelu(with_values: bool) -> Any:
+def _batched_rrelu(op: Any) -> Any:
+    with_values = len(op._schema.returns) == 2
+
     def rule(info: Any, in_dims: tuple[int | None, ...], input: torch.Tensor, *how: Any) -> Any:
         input = _batch_first(info, input, in_dims[0])
         noise = _batched_noise(info, input, *how)
@@ -433,9 +453,8 @@ def _for_each_member(op: Any) -> Any:
 
 def _register_rrelu(spec: dict[str, Any]) -> None:
     for op, fake in (("rrelu_with_noise", _fake_rrelu_with_noise), ("rrelu_noise", _fake_like_last)):
-        torch.library.register_fake(f"act_ext::{op}", fake)
-        torch.library.register_vmap(f"act_ext::{op}", _batched_rrelu(op == "rrelu_with_noise"))
-        _LIBRARY.impl(op, _for_each_member(_overload(op)), "FuncTorchVmapMode")
+        _register(spec, op, fake, _batched_rrelu)
+        _LIBRARY.impl(op, _for_each_member(overload(op)), "FuncTorchVmapMode")
 
 
 _REGISTER = {
@@ -449,6 +468,36 @@ _REGISTER = {
 for _spec in SPECS:
     C.register_autograd(_spec["name"])
     _REGISTER[_spec["kind"]](_spec)
+
+
+def _with_import_of(name: str, follower: str) -> None:
+    """Imports a module of this package when a module of torch is imported, so that its rules cost nobody else time."""
+    if name in sys.modules:
+        import_module(follower)
+        return
+
+    class Finder(MetaPathFinder):
+        def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
+            if fullname != name:
+                return None
+            sys.meta_path.remove(self)
+            spec = find_spec(name)
+            if spec is None or spec.loader is None:
+                return spec
+            execute = spec.loader.exec_module
+
+            def execute_both(module: ModuleType) -> None:
+                execute(module)
+                import_module(follower)
+
+            spec.loader.exec_module = execute_both  # type: ignore[method-assign]
+            return spec
+
+    sys.meta_path.insert(0, Finder())
+
+
+_with_import_of("torch.distributed.tensor", "act_ext._sharding")
+_with_import_of("torch.nested._internal.nested_tensor", "act_ext._nested")
 
 
 def entry(name: str) -> Any:

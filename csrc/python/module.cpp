@@ -15,6 +15,7 @@
 #include "../torch/autograd.h"
 #include "../torch/cuda.h"
 #include "../torch/learned.h"
+#include "../torch/override.h"
 
 namespace act_ext {
 namespace {
@@ -219,6 +220,8 @@ PYBIND11_MODULE(_C, module) {
   });
   module.def("entry", &make_entry);
   module.def("register_autograd", [](const std::string& name) { register_autograd(op_named(name)); });
+  module.def("overridable", &overridable);
+  module.def("override_native", &override_native);
   module.def("cpu_capability", &cpu::capability);
   module.def("built_with_cuda", &built_with_cuda);
 }

@@ -60,20 +60,6 @@ Three double_backward(const Call& call, const Tensor& h_gate, const Tensor& h_up
   return {grad_g, grad_gate, grad_up};
 }
 
-Tensor packed_forward(const Call& call, const Packing& packing, const Tensor& input) {
-  const auto [gate, up] = halves(*call.op, input, packing);
-  return forward(call, gate, up);
-}
-
-Tensor packed_backward(const Call& call, const Packing& packing, const Tensor& g, const Tensor& input) {
-  const auto [gate, up] = halves(*call.op, input, packing);
-  const Dtype dtype = check_inputs(call, Pass::backward, {&g, &gate, &up});
-  Tensor grad = empty_output(input);
-  const auto [grad_gate, grad_up] = halves(*call.op, grad, packing);
-  run(call, Pass::backward, dtype, {&grad_gate, &grad_up}, {&g, &gate, &up});
-  return grad;
-}
-
 Two packed_double_backward(const Call& call, const Packing& packing, const Tensor& h, const Tensor& g,
                            const Tensor& input) {
   TORCH_CHECK(h.sizes().equals(input.sizes()), packed_name(*call.op, Pass::double_backward),
@@ -313,6 +299,20 @@ void record(torch::Library& library, const Op& op) {
 }
 
 }  // namespace
+
+Tensor packed_forward(const Call& call, const Packing& packing, const Tensor& input) {
+  const auto [gate, up] = halves(*call.op, input, packing);
+  return forward(call, gate, up);
+}
+
+Tensor packed_backward(const Call& call, const Packing& packing, const Tensor& g, const Tensor& input) {
+  const auto [gate, up] = halves(*call.op, input, packing);
+  const Dtype dtype = check_inputs(call, Pass::backward, {&g, &gate, &up});
+  Tensor grad = empty_output(input);
+  const auto [grad_gate, grad_up] = halves(*call.op, grad, packing);
+  run(call, Pass::backward, dtype, {&grad_gate, &grad_up}, {&g, &gate, &up});
+  return grad;
+}
 
 variable_list unit_derivatives(const Differentiated& what, const variable_list& grads, const Saved& saved,
                                const Needed& needed) {

@@ -77,18 +77,6 @@ void run_rows(const Call& call, Pass pass, int64_t dim, Tensors outputs, Tensors
   }
 }
 
-Tensor forward(const Call& call, int64_t dim, const Tensor& input) {
-  Tensor out = empty_output(input);
-  run_rows(call, Pass::forward, dim, {&out}, {&input});
-  return out;
-}
-
-Tensor backward(const Call& call, int64_t dim, const Tensor& g, const Tensor& result) {
-  Tensor grad = empty_output(result);
-  run_rows(call, Pass::backward, dim, {&grad}, {&g, &result});
-  return grad;
-}
-
 Two double_backward(const Call& call, int64_t dim, const Tensor& h, const Tensor& g, const Tensor& result) {
   Tensor grad_g = empty_output(g), grad_result = empty_output(result);
   run_rows(call, Pass::double_backward, dim, {&grad_g, &grad_result}, {&h, &g, &result});
@@ -98,7 +86,8 @@ Two double_backward(const Call& call, int64_t dim, const Tensor& h, const Tensor
 // The same through the dispatcher, where it concerns anyone else.
 
 Tensor backward_pass(const Differentiated& what, const Tensor& g, const Tensor& result) {
-  if (concerns_the_kernel_alone(g, result)) return backward(what.call, what.packing->dim, g, result);
+  if (concerns_the_kernel_alone(g, result))
+    return row_function(what.call, Pass::backward, what.packing->dim, {&g, &result});
   return find_in_dispatcher(dispatcher_name(*what.call.op, Pass::backward))
       .typed<Tensor(T, T, int64_t)>()
       .call(g, result, what.packing->dim);
@@ -151,9 +140,9 @@ void define(torch::Library& library, const Op& op) {
 
 void implement(torch::Library& library, const Op& op) {
   library.impl(dispatcher_name(op, Pass::forward).c_str(),
-               [&op](T input, int64_t dim) { return forward({&op}, dim, input); });
+               [&op](T input, int64_t dim) { return row_function({&op}, Pass::forward, dim, {&input}); });
   library.impl(dispatcher_name(op, Pass::backward).c_str(),
-               [&op](T g, T result, int64_t dim) { return backward({&op}, dim, g, result); });
+               [&op](T g, T result, int64_t dim) { return row_function({&op}, Pass::backward, dim, {&g, &result}); });
   library.impl(dispatcher_name(op, Pass::double_backward).c_str(),
                [&op](T h, T g, T result, int64_t dim) { return double_backward({&op}, dim, h, g, result); });
 }
@@ -161,6 +150,12 @@ void implement(torch::Library& library, const Op& op) {
 Differentiated call_of(const Op& op, Pass pass, int64_t dim) { return {{&op}, pass, false, Packing{.dim = dim}}; }
 
 }  // namespace
+
+Tensor row_function(const Call& call, Pass pass, int64_t dim, Tensors inputs) {
+  Tensor out = empty_output(*inputs.back());
+  run_rows(call, pass, dim, {&out}, inputs);
+  return out;
+}
 
 variable_list row_function_derivatives(const Differentiated& what, const variable_list& grads, const Saved& saved,
                                        const Needed& needed) {
@@ -188,7 +183,7 @@ void register_row_function_autograd(torch::Library& library, const Op& op) {
     return [&op, next = handle.typed<Tensor(T, int64_t)>()](DispatchKeySet keys, T input, int64_t dim) {
       const auto what = call_of(op, Pass::forward, dim);
       return recorded(
-          keys, what, pushed_forward, [&] { return forward(what.call, dim, input); },
+          keys, what, pushed_forward, [&] { return row_function(what.call, what.pass, dim, {&input}); },
           [&](DispatchKeySet rest) { return next.redispatch(rest, input, dim); }, {&input});
     };
   });
@@ -196,7 +191,7 @@ void register_row_function_autograd(torch::Library& library, const Op& op) {
     return [&op, next = handle.typed<Tensor(T, T, int64_t)>()](DispatchKeySet keys, T g, T result, int64_t dim) {
       const auto what = call_of(op, Pass::backward, dim);
       return recorded(
-          keys, what, pushed_forward, [&] { return backward(what.call, dim, g, result); },
+          keys, what, pushed_forward, [&] { return row_function(what.call, what.pass, dim, {&g, &result}); },
           [&](DispatchKeySet rest) { return next.redispatch(rest, g, result, dim); }, {&g, &result});
     };
   });

@@ -3,9 +3,13 @@
 
 #include <torch/library.h>
 
+#include "elementwise.h"
 #include "node.h"
 
 namespace act_ext {
+
+// The forward or backward pass itself.
+at::Tensor row_function(const Call& call, Pass pass, int64_t dim, Tensors inputs);
 
 // See `derivatives`.
 torch::autograd::variable_list row_function_derivatives(const Differentiated& what,
