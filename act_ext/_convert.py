@@ -30,6 +30,8 @@ _ELSEWHERE: dict[str, tuple[type[Module], Attributes]] = {
     "transformers.activations.ReLUSquaredActivation": (nn.ReLUSquared, {"inplace": False}),
     "timm.layers.activations.Mish": (nn.Mish, {"inplace": False}),
     "timm.layers.activations.Swish": (nn.SiLU, {}),
+    "timm.layers.activations.Sigmoid": (nn.Sigmoid, {}),
+    "timm.layers.activations.Tanh": (nn.Tanh, {}),
     "timm.layers.activations.HardSwish": (nn.Hardswish, {}),
     "timm.layers.activations.HardSigmoid": (nn.Hardsigmoid, {}),
     "timm.layers.activations.HardMish": (nn.HardMish, {}),
@@ -156,10 +158,14 @@ def _hold(module: Module, name: str, value: Any) -> Callable[[], None]:
     return partial(module.__dict__.__setitem__, name, before)
 
 
-def _target(cls: type[Module]) -> tuple[type[Module], Attributes] | None:
+def _target(module: Module) -> tuple[type[Module], Attributes] | None:
+    cls = type(module)
     if cls in _of_torch():
         return _of_torch()[cls], {}
-    return _ELSEWHERE.get(f"{cls.__module__}.{cls.__qualname__}")
+    target = _ELSEWHERE.get(f"{cls.__module__}.{cls.__qualname__}")
+    if target is not None and target[0] in (nn.Sigmoid, nn.Tanh) and getattr(module, "inplace", False):
+        return None  # neither torch.nn's nor act_ext's work in place
+    return target
 
 
 def _replacement_of(value: Any) -> Any:
@@ -247,7 +253,7 @@ def convert(model: Module, *, fuse_gated: bool = False) -> Conversion:
 
     for name, module in model.named_modules():
         cls = type(module)
-        if (target := _target(cls)) is not None:
+        if (target := _target(module)) is not None:
             note(name, cls, target[0], _become(module, *target))
             continue
         if _overrides(cls):

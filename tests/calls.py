@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 import torch
@@ -64,7 +65,8 @@ def _calls() -> list[Call]:
         elif kind == "row_function":
             calls.append(Call(name, kind, lambda x, function=function: function(x, dim=1)))
         elif kind == "learned":
-            calls.append(Call(name, kind, function, parameters=spec["arity"] - 1))
+            how = {} if name == "prelu" else {"dim": 1}
+            calls.append(Call(name, kind, partial(function, **how), parameters=spec["arity"] - 1))
         elif kind == "maxout":
             calls.append(Call(name, kind, lambda x: F.maxout(x, 2, dim=1)))
         elif kind == "rrelu":
