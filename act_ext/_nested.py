@@ -38,7 +38,7 @@ def _rule(op: Any, spec: dict[str, Any]) -> Any:
         nested = [value for value in given.values() if isinstance(value, NestedTensor)]
         if any(_raggedness(other) != _raggedness(nested[0]) for other in nested):
             shapes = ", ".join(str(tuple(other.shape)) for other in nested)
-            raise RuntimeError(f"{name}: nested tensors must have the same components, got the shapes {shapes}")
+            raise RuntimeError(f"{name}: nested tensors must share their offsets, got the shapes {shapes}")
         parameters = [value for value in given.values() if type(value) in (torch.Tensor, torch.nn.Parameter)]
         if "dim" in given:
             shared = spec["kind"] == "learned" and all(parameter.numel() == 1 for parameter in parameters)

@@ -62,6 +62,9 @@ def _row_function(name: str, input: Tensor, dim: int | None, stacklevel: int, dt
         dim = _implicit_dim(name, input.dim(), stacklevel + 1)
     if dtype is not None:
         input = input.to(dtype)
+        if torch.is_autocast_enabled(input.device.type):
+            with torch.autocast(input.device.type, enabled=False):  # what is asked for goes before its rules
+                return _row_function(name, input, dim, stacklevel, None)
     return getattr(ops, name)(input, dim) if is_dynamo_compiling() else _row_functions[name](input, dim)
 
 
