@@ -12,6 +12,8 @@ $(BIN)/.ready: pyproject.toml setup.py $(shell find csrc -type f)
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet "setuptools>=77" ninja "pybind11>=2.13" "$(TORCH)"
 	$(BIN)/pip install --no-build-isolation --verbose --editable ".[bench,test]"
+	# The tests read its activations. The torchvision that it asks for would have to be built as torch is.
+	$(BIN)/pip install --quiet --no-deps timm
 	touch $@
 
 # The main job: build, then the comparison with the native ops. ARGS="--full" for all dtypes and sizes.

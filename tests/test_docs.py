@@ -5,10 +5,10 @@ import doctest
 import pytest
 
 import act_ext
-from act_ext import _describe, functional, nn
+from act_ext import _convert, _describe, _override, functional, nn
 
 
-@pytest.mark.parametrize("module", [act_ext, _describe, functional, nn], ids=lambda m: m.__name__)
+@pytest.mark.parametrize("module", [act_ext, _convert, _describe, _override, functional, nn], ids=lambda m: m.__name__)
 def test_docstring_examples(module):
     finder = doctest.DocTestFinder(exclude_empty=True)
     runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)

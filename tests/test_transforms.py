@@ -245,17 +245,27 @@ def test_wrapper_subclasses(call):
         torch.testing.assert_close(result.b, b)
 
 
-def of_proxies(call):
-    return (lambda gate, up: call.function(gate, up)) if call.count == 2 else (lambda x: call.function(x))
+def of_proxies(function, count):
+    """With as many arguments as the tracer is to replace."""
+    names = "abcd"[:count]
+    return eval(f"lambda {', '.join(names)}: function({', '.join(names)})", {"function": function})
 
 
-@pytest.mark.parametrize("call", [call for call in CALLS if call.parameters == 0], ids=str)
+@each_call
 def test_symbolic_trace(call):
-    if call.kind == "maxout":
-        pytest.skip("its functions look at the shape, which a proxy does not have")
-    traced = torch.fx.symbolic_trace(of_proxies(call))
     tensors = call.tensors(2, CHANNELS)
+    traced = torch.fx.symbolic_trace(of_proxies(call.function, len(tensors)))
     torch.testing.assert_close(traced(*tensors), call.function(*tensors))
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit")
+def test_jit():
+    """Traced, not compiled by the compiler of torch.jit, which cannot read compiled functions."""
+    net = torch.nn.Sequential(act_ext.nn.Mish(), act_ext.nn.GELU())
+    x = torch.randn(3)
+    torch.testing.assert_close(torch.jit.trace(net, torch.zeros(2))(x), net(x))
+    with pytest.raises(RuntimeError, match="not supported in Torchscript"):
+        torch.jit.script(net)
 
 
 @each_call
