@@ -18,6 +18,7 @@ from act_ext import (
 from act_ext._convert import convert
 from act_ext._describe import describe
 from act_ext._override import override_native, set_override_native
+from act_ext._plot import plot
 
 try:
     __version__ = version("act_ext")
@@ -61,5 +62,6 @@ __all__ = [
     "list_activations",
     "nn",
     "override_native",
+    "plot",
     "set_override_native",
 ]

@@ -179,7 +179,6 @@ def _replacement_of(value: Any) -> Any:
         return None
 
 
-@cache
 def _is_block(cls: type[Module]) -> bool:
     """Whether the class's forward pass is that of Llama's feed-forward block, and nothing else."""
     try:

@@ -48,6 +48,16 @@ def _lines(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield from _facts(facts)
 
 
+def spec_of(name: str) -> dict[str, Any]:
+    """The spec of an activation; a ValueError that proposes a name where there is none."""
+    specs = {spec["name"]: spec for spec in SPECS}
+    if name not in specs:
+        close = get_close_matches(name, specs, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise ValueError(f"no activation is named {name!r}: {hint}act_ext.list_activations() lists the names")
+    return specs[name]
+
+
 def describe(name: str) -> None:
     """Prints what is known of an activation: formula, derivative, parameters, range, minimum and more.
 
@@ -77,9 +87,4 @@ def describe(name: str) -> None:
           saturates     below
           smoothness    infinitely differentiable
     """
-    specs = {spec["name"]: spec for spec in SPECS}
-    if name not in specs:
-        close = get_close_matches(name, specs, n=1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
-        raise ValueError(f"no activation is named {name!r}: {hint}act_ext.list_activations() lists the names")
-    print(name, *(f"  {what:<12}  {text}" for what, text in _lines(specs[name])), sep="\n")
+    print(name, *(f"  {what:<12}  {text}" for what, text in _lines(spec_of(name))), sep="\n")

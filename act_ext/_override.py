@@ -1,10 +1,8 @@
 """torch's own functions, run by act_ext's kernels: for code that calls them and cannot be changed."""
 
-from collections.abc import Callable
 from contextlib import ContextDecorator
 from threading import Lock
 from types import TracebackType
-from typing import Any
 
 from act_ext._register import C
 
@@ -67,9 +65,6 @@ class override_native(ContextDecorator):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         _hold(self._held, -1)
-
-    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        return super().__call__(function)
 
 
 _lasting: list[override_native] = []

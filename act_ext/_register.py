@@ -46,6 +46,12 @@ DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 SPECS: list[dict[str, Any]] = C.specs()
 
 
+def build_info() -> str:
+    """What the op library was compiled against."""
+    build = import_module("act_ext._build_info")
+    return f"torch {build.TORCH}, CUDA {build.CUDA}" if build.WITH_CUDA else f"torch {build.TORCH}"
+
+
 def _like(model: torch.Tensor) -> torch.Tensor:
     return torch.neg(model)  # any pointwise op: its own fake kernel knows the strides that TensorIterator gives
 

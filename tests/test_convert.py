@@ -311,7 +311,19 @@ def test_transformers_activations():
     activations = pytest.importorskip("transformers.activations")
     with_counterpart = {
         *("gelu", "gelu_fast", "gelu_new", "gelu_python", "gelu_pytorch_tanh", "gelu_python_tanh", "gelu_accurate"),
-        *("hardswish", "leaky_relu", "mish", "quick_gelu", "relu", "relu2", "relu6", "sigmoid", "silu", "swish", "tanh"),
+        *(
+            "hardswish",
+            "leaky_relu",
+            "mish",
+            "quick_gelu",
+            "relu",
+            "relu2",
+            "relu6",
+            "sigmoid",
+            "silu",
+            "swish",
+            "tanh",
+        ),
         "prelu",
     }
     without = {"gelu_10", "laplace", "linear", "sqrtsoftplus", "xielu"}
