@@ -6,7 +6,7 @@ TORCH ?= torch==2.13.0
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: bench test lint clean
+.PHONY: bench test lint docs clean
 
 $(BIN)/.ready: pyproject.toml setup.py $(shell find csrc -type f)
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
@@ -34,5 +34,11 @@ lint: $(VENV)-lint/.ready
 	$(VENV)-lint/bin/mypy
 	find csrc tests \( -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' \) -print0 | xargs -0 $(VENV)-lint/bin/clang-format --dry-run --Werror
 
+# The documentation as pages, in site/.
+docs:
+	test -d $(VENV)-docs || $(PYTHON) -m venv $(VENV)-docs
+	$(VENV)-docs/bin/pip install --quiet mkdocs
+	$(VENV)-docs/bin/mkdocs build
+
 clean:
-	rm -rf build $(VENV) $(VENV)-lint act_ext/*.so act_ext/_build_info.py
+	rm -rf build site $(VENV) $(VENV)-lint $(VENV)-docs act_ext/*.so act_ext/_build_info.py

@@ -9,6 +9,7 @@ from torch.utils import benchmark
 
 import act_ext
 from act_ext._describe import spec_of
+from act_ext._plot import parameters_of
 from act_ext._register import build_info
 
 
@@ -58,15 +59,19 @@ def _bench(options: argparse.Namespace) -> None:
     device = options.device
     results = []
     for name in options.names:
-        if spec_of(name)["kind"] != "pointwise" or not hasattr(torch.nn.functional, name):
-            raise ValueError(f"python -m act_ext bench: {name} has no function of one tensor in torch to compare with")
+        spec = spec_of(name)
+        if spec["kind"] != "pointwise" or not hasattr(torch.nn.functional, name):
+            raise ValueError(f"bench: {name} has no function of one tensor in torch to compare with")
+        parameters = parameters_of(spec)
         for elements in options.elements:
             x = torch.randn(elements, device=device, requires_grad=options.backward)
             for source in (torch.nn.functional, act_ext.functional):
-                statement = "function(x).sum().backward()" if options.backward else "function(x)"
+                statement = (
+                    "function(x, **parameters).sum().backward()" if options.backward else "function(x, **parameters)"
+                )
                 timer = benchmark.Timer(
                     statement,
-                    globals={"function": getattr(source, name), "x": x},
+                    globals={"function": getattr(source, name), "x": x, "parameters": parameters},
                     label="forward and backward" if options.backward else "forward",
                     sub_label=f"{name}, {elements} elements",
                     description="act_ext" if source is act_ext.functional else "torch",
@@ -107,7 +112,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         options.run(options)
-    except (ValueError, ImportError) as error:
+    except (ValueError, ImportError, OSError, RuntimeError, AssertionError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

@@ -12,6 +12,7 @@ import torch
 from torch.nn import Module
 
 from act_ext import functional, nn
+from act_ext._register import DTYPES
 
 # What an activation's module has beside what torch.nn.Module gives it.
 Attributes = dict[str, Any]
@@ -46,15 +47,16 @@ _ELSEWHERE: dict[str, tuple[type[Module], Attributes]] = {
     "timm.layers.activations_me.HardMishMe": (nn.HardMish, {"inplace": False}),
 }
 
-# The feed-forward block that a gate's activation makes of Llama's.
-_BLOCKS: dict[str, type[Module]] = {
-    "SiLU": nn.SwiGLU,
-    "GELU(approximate='none')": nn.GEGLU,
-    "GELU(approximate='tanh')": nn.GEGLUTanh,
-    "QuickGELU": nn.QuickGEGLU,
-    "ReLU": nn.ReGLU,
-    "Sigmoid": nn.SiGLU,
+# The gated unit that a gate's activation makes.
+_UNITS: dict[str, str] = {
+    "SiLU()": "swiglu",
+    "GELU(approximate='none')": "geglu",
+    "GELU(approximate='tanh')": "geglu_tanh",
+    "QuickGELU()": "quick_geglu",
+    "ReLU()": "reglu",
+    "Sigmoid()": "siglu",
 }
+# Llama's feed-forward block.
 _BLOCK = "self.down_proj(self.act_fn(self.gate_proj(x)) * self.up_proj(x))"
 _LAYERS = {"gate_proj", "up_proj", "down_proj", "act_fn"}
 
@@ -72,13 +74,11 @@ def _of_torch() -> dict[type[Module], type[Module]]:
 
 @cache
 def _functions() -> dict[Any, Callable[..., Any]]:
-    """torch's functions and act_ext's of the same name and signature."""
-    found = {}
-    for name in functional.__all__:
-        for module in (torch.nn.functional, torch):
-            if hasattr(module, name) and name not in ("threshold", "rrelu"):
-                found[getattr(module, name)] = getattr(functional, name)
-    return found
+    """torch's functions and act_ext's of the same name and arguments. (torch.softmax's are others.)"""
+    functions = [name for name in functional.__all__ if hasattr(torch.nn.functional, name) and name != "rrelu"]
+    found = {getattr(torch.nn.functional, name): getattr(functional, name) for name in functions}
+    also = ("relu", "selu", "celu", "prelu", "sigmoid", "tanh", "hardshrink")
+    return found | {getattr(torch, name): getattr(functional, name) for name in also}
 
 
 @dataclass(frozen=True)
@@ -111,8 +111,8 @@ class Conversion:
 
     Attributes:
         replaced: what was replaced, in the order of ``model.named_modules()``.
-        left: names and classes of modules that derive from an activation and define a forward pass of their own, or
-            have one that is wrapped (parametrized): they are as they were.
+        left: names and classes of modules that are as they were: of a class of their own that derives from an
+            activation's (parametrized ones too), or with a forward pass that was set on the module itself.
     """
 
     replaced: list[Replacement] = field(default_factory=list)
@@ -131,7 +131,7 @@ class Conversion:
     def __str__(self) -> str:
         lines = [f"act_ext: {len(self.replaced)} replaced"]
         lines += [f"  {replacement}" for replacement in self.replaced]
-        lines += [f"  {name}: {_title(cls)} left, it has a forward pass of its own" for name, cls in self.left]
+        lines += [f"  {name}: {_title(cls)} left, a class or a forward pass of its own" for name, cls in self.left]
         return "\n".join(lines)
 
 
@@ -179,37 +179,75 @@ def _replacement_of(value: Any) -> Any:
         return None
 
 
-def _is_block(cls: type[Module]) -> bool:
-    """Whether the class's forward pass is that of Llama's feed-forward block, and nothing else."""
+def _argument_of_block(cls: type[Module]) -> str | None:
+    """The name of the argument, if the class's forward pass is that of Llama's feed-forward block and nothing else."""
     try:
         function = ast.parse(textwrap.dedent(inspect.getsource(cls.forward))).body[0]
     except (OSError, TypeError, SyntaxError):
-        return False
+        return None
     if not isinstance(function, ast.FunctionDef) or function.decorator_list or len(function.args.args) != 2:
-        return False
+        return None
     given = function.args.args[1].arg
     for node in ast.walk(function):
         if isinstance(node, ast.Name) and node.id == given:
             node.id = "x"
     body = [ast.unparse(statement) for statement in function.body]
-    return body == [f"return {_BLOCK}"] or body == [f"down_proj = {_BLOCK}", "return down_proj"]
+    is_block = body == [f"return {_BLOCK}"] or body == [f"down_proj = {_BLOCK}", "return down_proj"]
+    return given if is_block else None
 
 
-def _block_for(module: Module) -> type[Module] | None:
-    """The whole block that can stand for this module, whose activation is act_ext's by now."""
-    if set(dict(module.named_children())) != _LAYERS or not _is_block(type(module)):
+def _is_watched(module: Module) -> bool:
+    """Whether a call of the module does more than its class's forward pass, or another one."""
+    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
+    return any(hooks) or "forward" in vars(module)
+
+
+@cache
+def _fused_class(cls: Any, unit: str, argument: str) -> Any:
+    """The block's class with a forward pass that calls a gated unit, where that gives what the composition gives."""
+    function = getattr(functional, unit)
+
+    def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
+        x = args[0] if args else kwargs[argument]
+        gate, up = self.gate_proj(x), self.up_proj(x)
+        alike = gate.shape == up.shape and gate.dtype == up.dtype and gate.dtype in DTYPES
+        return self.down_proj(self.act_fn(gate) * up if _is_watched(self.act_fn) or not alike else function(gate, up))
+
+    def reduce(self: Any, protocol: int) -> Any:
+        state = self.__getstate__() if hasattr(self, "__getstate__") else vars(self)
+        return _new_fused, (cls, unit, argument), state
+
+    members = {
+        "forward": forward,
+        "__reduce_ex__": reduce,
+        "__module__": cls.__module__,
+        "__qualname__": f"{cls.__qualname__} with act_ext.functional.{unit}",
+    }
+    return type(cls.__name__, (cls,), members)
+
+
+def _new_fused(cls: Any, unit: str, argument: str) -> Module:
+    """For pickle, which finds no class that was made at run time."""
+    fused = _fused_class(cls, unit, argument)
+    return fused.__new__(fused)
+
+
+def _fused(module: Module) -> type[Module] | None:
+    """What the class of this module becomes, whose activation is act_ext's by now."""
+    if set(dict(module.named_children())) != _LAYERS or "forward" in vars(module):
         return None
-    act = module.act_fn
-    if act._forward_hooks or act._forward_pre_hooks or act._backward_hooks or act._backward_pre_hooks:
-        return None  # which would no longer run
-    name = type(act).__name__ if type(act).__module__ == nn.__name__ else ""
-    return _BLOCKS.get(f"GELU(approximate={act.approximate!r})" if name == "GELU" else name)
+    act: Any = module.act_fn
+    cls: Any = type(module)
+    argument = _argument_of_block(cls)
+    if argument is None or _is_watched(act) or type(act).__module__ != nn.__name__:
+        return None
+    unit = _UNITS.get(repr(act).replace("inplace=True", ""))  # in place or not is the same to a block
+    return _fused_class(cls, unit, argument) if unit else None
 
 
-def _overrides(cls: type[Module]) -> bool:
-    return any(cls is not known and issubclass(cls, known) for known in _of_torch()) and not cls.__module__.startswith(
-        nn.__name__
-    )
+def _is_of_its_own(cls: type[Module]) -> bool:
+    """Whether a class derives from an activation's of torch, and not from act_ext's."""
+    return issubclass(cls, tuple(_of_torch())) and not issubclass(cls, tuple(_of_torch().values()))
 
 
 def convert(model: Module, *, fuse_gated: bool = False) -> Conversion:
@@ -218,14 +256,16 @@ def convert(model: Module, *, fuse_gated: bool = False) -> Conversion:
     Replaced are the modules whose class is one of ``torch.nn``'s activations or, of those packages,
     ``transformers``' or ``timm``'s; and the functions of ``torch.nn.functional`` that modules hold as attributes, as
     ``torch.nn.TransformerEncoderLayer`` does. Every module stays the same object: parameters, buffers, hooks, training
-    mode, dtype, device, names and ``state_dict`` are untouched. For code that calls torch's functions itself there is
+    mode, dtype, device, names and ``state_dict`` are untouched. Integers and complex numbers, which a few of torch's
+    modules take, are an error from then on. For code that calls torch's functions itself there is
     :class:`act_ext.override_native`.
 
     Args:
         model: the model, or an activation itself.
         fuse_gated: whether feed-forward blocks with Llama's forward pass,
-            ``down_proj(act_fn(gate_proj(x)) * up_proj(x))``, become act_ext's (:class:`act_ext.nn.SwiGLU` and its
-            siblings), which save less for backward. Their ``act_fn`` stays where it is and is no longer called.
+            ``down_proj(act_fn(gate_proj(x)) * up_proj(x))``, call a gated unit (:func:`act_ext.functional.swiglu` and
+            its siblings), which saves less for backward. Their class becomes one derived from theirs; ``act_fn`` is
+            called no longer, unless it has a hook.
 
     Returns:
         A :class:`Conversion`: it prints what was replaced, and its ``undo()`` is the way back.
@@ -252,10 +292,11 @@ def convert(model: Module, *, fuse_gated: bool = False) -> Conversion:
 
     for name, module in model.named_modules():
         cls = type(module)
-        if (target := _target(module)) is not None:
+        target = _target(module)
+        if target is not None and "forward" not in vars(module):
             note(name, cls, target[0], _become(module, *target))
             continue
-        if _overrides(cls):
+        if target is not None or _is_of_its_own(cls):
             conversion.left.append((name, cls))
             continue
         for attribute, value in list(module.__dict__.items()):
@@ -264,6 +305,6 @@ def convert(model: Module, *, fuse_gated: bool = False) -> Conversion:
                 note(path, value, function, _hold(module, attribute, function))
     if fuse_gated:
         for name, module in model.named_modules():
-            if (block := _block_for(module)) is not None:
-                note(name, type(module), block, _become(module, block, {}))
+            if (fused := _fused(module)) is not None:
+                note(name, type(module), fused, _become(module, fused, {}))
     return conversion

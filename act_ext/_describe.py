@@ -35,7 +35,8 @@ def _derivatives(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield from ((f"by {name}", part) for name, part in zip(names, parts, strict=True))
 
 
-def _lines(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def lines_of(spec: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What `describe` prints, by name."""
     for part in ("formula", "derivative", "learned", "params", "paper"):
         if part == "derivative" and spec.get(part):
             yield from _derivatives(spec)
@@ -87,4 +88,4 @@ def describe(name: str) -> None:
           saturates     below
           smoothness    infinitely differentiable
     """
-    print(name, *(f"  {what:<12}  {text}" for what, text in _lines(spec_of(name))), sep="\n")
+    print(name, *(f"  {what:<12}  {text}" for what, text in lines_of(spec_of(name))), sep="\n")

@@ -39,7 +39,8 @@ def _rule(op: Any, spec: dict[str, Any]) -> Any:
         if any(_raggedness(other) != _raggedness(nested[0]) for other in nested):
             shapes = ", ".join(str(tuple(other.shape)) for other in nested)
             raise RuntimeError(f"{name}: nested tensors must share their offsets, got the shapes {shapes}")
-        parameters = [value for value in given.values() if type(value) in (torch.Tensor, torch.nn.Parameter)]
+        tensors = [value for value in given.values() if isinstance(value, torch.Tensor)]
+        parameters = [tensor for tensor in tensors if not isinstance(tensor, NestedTensor)]
         if "dim" in given:
             shared = spec["kind"] == "learned" and all(parameter.numel() == 1 for parameter in parameters)
             given["dim"] = 0 if shared else _dim_of_values(name, given["dim"], nested[0])

@@ -1,11 +1,15 @@
 """torch's own functions, run by act_ext's kernels: for code that calls them and cannot be changed."""
 
+import inspect
+from collections.abc import Callable
 from contextlib import ContextDecorator
 from threading import Lock
 from types import TracebackType
+from typing import Any, TypeVar
 
 from act_ext._register import C
 
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 _NAMES: list[str] = C.overridable()
 _lock = Lock()
 _holders = dict.fromkeys(_NAMES, 0)
@@ -23,10 +27,10 @@ class override_native(ContextDecorator):
     """Makes torch's own activations run act_ext's kernels, forward and backward, wherever they are called from.
 
     ``torch.nn.functional.mish``, ``torch.sigmoid``, ``Tensor.tanh_``, ``torch.nn.GELU``, code in C++: within the block
-    (or the decorated function) act_ext's kernels stand in the dispatcher before the native ones. Autograd, dtypes,
-    errors and what is saved for backward stay torch's. A call that act_ext has no kernel for, of integers for one, goes
-    to the native kernel as before, and no other op notices. Blocks may be nested; a backward pass runs the kernels that
-    are there when it runs.
+    (or the decorated function) act_ext's kernels stand in the dispatcher before the native ones. Autograd and what it
+    saves stay torch's. A call that act_ext has no kernel for (integers, shapes that do not fit, a parameter that is not
+    finite) goes to the native kernel as before, with its result or its error, and no other op notices. Blocks may be
+    nested; a backward pass runs the kernels that are there when it runs.
 
     :func:`set_override_native` is the form that lasts.
 
@@ -37,6 +41,9 @@ class override_native(ContextDecorator):
 
     Raises:
         ValueError: if a name is not one of those.
+
+    What differs from torch, beside the last bits: a NaN has a NaN gradient, where relu's and threshold's native one is
+    1; and a gradient has the layout of the input, where that of grad_output is another.
 
     .. note::
         The dispatcher is the whole process's: enter and leave while no other thread runs these ops. Code that
@@ -65,6 +72,13 @@ class override_native(ContextDecorator):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         _hold(self._held, -1)
+
+    def __call__(self, function: _Function) -> _Function:
+        if inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function):
+            raise TypeError(
+                f"act_ext.override_native: {function.__qualname__} runs on after its call: use a block inside"
+            )
+        return super().__call__(function)
 
 
 _lasting: list[override_native] = []

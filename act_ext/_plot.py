@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 POINTS = 2001
 
 
-def _parameters(spec: dict[str, Any]) -> dict[str, float]:
-    """Those that the facts in the spec hold for, where the op has no defaults for them."""
+def parameters_of(spec: dict[str, Any]) -> dict[str, float]:
+    """The parameters that the facts in the spec hold for, where the op has no defaults for them."""
     facts = spec["facts"]
     return eval(f"dict({facts['at']})", {"inf": float("inf")}) if facts and facts["at"] else {}
 
@@ -28,7 +28,7 @@ def curve_of(name: str) -> Callable[[Tensor], Tensor]:
         ValueError: if there is no activation of that name, or it is not a function of each element alone.
     """
     spec = spec_of(name)
-    function, given = getattr(functional, name), _parameters(spec)
+    function, given = getattr(functional, name), parameters_of(spec)
     if spec["kind"] in ("pointwise", "rrelu"):
         return lambda x: function(x, **given)
     if spec["kind"] == "gated_unit":
@@ -39,7 +39,16 @@ def curve_of(name: str) -> Callable[[Tensor], Tensor]:
     raise ValueError(f"act_ext.plot: {name} is a function of several elements, which has no curve")
 
 
-def _without_jumps(x: Tensor, y: Tensor) -> Tensor:
+def _points(curve: Callable[[Tensor], Tensor], low: float, high: float) -> tuple[Any, Any, Any]:
+    """Along the curve, with its slope: also where the caller has turned gradients off."""
+    with torch.inference_mode(False), torch.enable_grad():
+        x = torch.linspace(low, high, POINTS, dtype=torch.float64, requires_grad=True)
+        y = curve(x)
+        slope = torch.autograd.grad(y.sum(), x)[0] if y.requires_grad else torch.zeros_like(x)
+    return x.detach().numpy(), _without_jumps(y.detach()).numpy(), _without_jumps(slope).numpy()
+
+
+def _without_jumps(y: Tensor) -> Tensor:
     """NaN beside a jump, so that no line is drawn across it: where a step is far above its neighbours'."""
     steps = y.diff().abs()
     around = torch.maximum(steps.roll(1), steps.roll(-1))
@@ -86,14 +95,11 @@ def plot(
         except ImportError as error:
             raise ImportError("act_ext.plot needs matplotlib: run `pip install matplotlib`") from error
         ax = pyplot.subplots(figsize=(6.4, 4.8), layout="constrained")[1]
-    x = torch.linspace(low, high, POINTS, dtype=torch.float64, requires_grad=True)
     for name, curve in zip(names, curves, strict=True):
-        y = curve(x)
-        (line,) = ax.plot(x.detach().numpy(), _without_jumps(x, y.detach()).numpy(), label=name)
+        x, y, slope = _points(curve, low, high)
+        (line,) = ax.plot(x, y, label=name)
         if derivative:
-            slope = torch.autograd.grad(y.sum(), x)[0] if y.requires_grad else torch.zeros_like(x)
-            shown = _without_jumps(x, slope).numpy()
-            ax.plot(x.detach().numpy(), shown, "--", color=line.get_color(), linewidth=1, label=f"{name}'")
+            ax.plot(x, slope, "--", color=line.get_color(), linewidth=1, label=f"{name}'")
     ax.axhline(0, color="black", linewidth=0.5, label="_zero")
     ax.axvline(0, color="black", linewidth=0.5, label="_zero")
     ax.grid(alpha=0.3)

@@ -237,11 +237,11 @@ def _fake_row_function(*args: Any) -> torch.Tensor:
     *tensors, dim = args
     _check_alike(*tensors)
     wrapped(dim, tensors[-1].dim())
-    return _like(tensors[-1])
+    return torch.empty_like(tensors[-1], memory_format=torch.contiguous_format)
 
 
 def _fake_row_function_double_backward(h: torch.Tensor, g: torch.Tensor, result: torch.Tensor, dim: int) -> Any:
-    return _like(g), _fake_row_function(h, g, result, dim)
+    return torch.empty_like(g, memory_format=torch.contiguous_format), _fake_row_function(h, g, result, dim)
 
 
 def _batched_row_function(op: Any) -> Any:
@@ -483,17 +483,23 @@ def _with_import_of(name: str, follower: str) -> None:
         return
 
     class Finder(MetaPathFinder):
+        looking = False
+
         def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
-            if fullname != name:
+            if fullname != name or self.looking:
                 return None
-            sys.meta_path.remove(self)
-            spec = find_spec(name)
+            self.looking = True  # for the others to find it
+            try:
+                spec = find_spec(name)
+            finally:
+                self.looking = False
             if spec is None or spec.loader is None:
                 return spec
             execute = spec.loader.exec_module
 
             def execute_both(module: ModuleType) -> None:
                 execute(module)
+                sys.meta_path.remove(self)
                 import_module(follower)
 
             spec.loader.exec_module = execute_both  # type: ignore[method-assign]

@@ -82,9 +82,10 @@ def resident(field: str) -> int:
         return next(int(line.split()[1]) * 1024 for line in status if line.startswith(field))
 
 
-def peak_bytes(run: Callable[[], Any], device: str) -> int:
-    """The most memory that a run holds beside what is there before."""
+def peak_bytes(run: Callable[[], Any], net: torch.nn.Module, device: str) -> int:
+    """The most memory that a run holds beside the model."""
     run()
+    net.zero_grad(set_to_none=True)
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
@@ -119,7 +120,7 @@ def measure(name: str, dtype: torch.dtype, device: str) -> list[dict[str, Any]]:
                 "milliseconds": timing.seconds[i] * 1e3,
                 "ratio": timing.ratios[i],
                 "saved_mib": saved_bytes(net, context, ids) / 2**20,
-                "peak_mib": peak_bytes(runs[i], device) / 2**20,
+                "peak_mib": peak_bytes(runs[i], net, device) / 2**20,
                 "result_difference": relative(results[i], results[0]),
                 "gradient_difference": relative(gradients[i], gradients[0]),
             }

@@ -4,8 +4,8 @@
 
 The data are scikit-learn's handwritten digits: 1797 images of 8 x 8. The networks are plain stacks of linear layers of
 64 units, without normalization and without skip connections, initialized after He et al. for all activations alike and
-trained by Adam. All seeds of a network train at once, as one batch of matrices. Writes training.json, training.md and
-the charts training-*.png into the output folder.
+trained by Adam. All seeds of a network train at once, as one batch of matrices. Writes training.json, results.md and
+the charts into the output folder.
 """
 
 import argparse
@@ -194,7 +194,7 @@ def charts(found: dict[str, Any], out: Path) -> None:
         ax.set(title=title, xlabel=x_label, ylabel=y_label)
         ax.grid(alpha=0.3)
         ax.legend(fontsize="small", ncols=2)
-        figure.savefig(out / f"training-{file}.png", dpi=120)
+        figure.savefig(out / f"{file}.png", dpi=120)
         pyplot.close(figure)
 
     epochs = list(range(1, found["epochs"] + 1))
@@ -212,7 +212,7 @@ def charts(found: dict[str, Any], out: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
+    parser.add_argument("--out", type=Path, default=Path("docs/training"))
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--depths", type=int, nargs="+", default=DEPTHS)
@@ -227,7 +227,7 @@ def main() -> None:
         f"{WIDTH} units, digits of scikit-learn, torch {torch.__version__}."
     )
     lines = [about, "", *table(found)]
-    (options.out / "training.md").write_text("\n".join(lines) + "\n")
+    (options.out / "results.md").write_text("\n".join(lines) + "\n")
     print(*lines, sep="\n")
 
 

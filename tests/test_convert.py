@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch.nn import functional as TF
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import act_ext
 from act_ext import _convert, nn
@@ -63,7 +64,7 @@ def run(module, *inputs):
 @pytest.mark.parametrize("module", MODULES, ids=lambda m: type(m).__name__)
 def test_each_class_of_torch(module):
     module = copy.deepcopy(module).eval()
-    before, state, text = type(module), module.state_dict(), repr(module)
+    before, state, text, attributes = type(module), module.state_dict(), repr(module), set(vars(module))
     x = torch.randn(2, 4, 3, 3)
     expected = run(module, x)
     conversion = act_ext.convert(module)
@@ -75,7 +76,7 @@ def test_each_class_of_torch(module):
     torch.testing.assert_close(result, expected)
     conversion.undo()
     assert type(module) is before
-    assert vars(module).keys() == vars(copy.deepcopy(module)).keys()
+    assert vars(module).keys() == attributes
     assert torch.equal(run(module, x)[0], expected[0])
 
 
@@ -149,6 +150,8 @@ def test_functions_that_modules_hold():
     assert holder.act.func is act_ext.functional.gelu
     assert holder.act.keywords == {"approximate": "tanh"}
     assert len(conversion) == 1
+    holder.act = torch.softmax  # whose third argument is another than act_ext's
+    assert len(act_ext.convert(holder)) == 0
 
 
 def test_leaves_other_forward_passes_alone():
@@ -161,9 +164,17 @@ def test_leaves_other_forward_passes_alone():
     assert type(net[0]) is Scaled
     assert conversion.left == [("0", Scaled)]
     assert [replacement.name for replacement in conversion.replaced] == ["1"]
-    assert "it has a forward pass of its own" in str(conversion)
+    assert "a class or a forward pass of its own" in str(conversion)
     assert "1: torch.nn.modules.activation.ReLU -> act_ext.nn.ReLU" in str(conversion)
 
+    patched = torch.nn.Mish()
+    patched.forward = lambda input: input
+    assert act_ext.convert(patched).left == [("", torch.nn.Mish)]
+
+    class Ours(nn.Mish):
+        pass
+
+    assert not act_ext.convert(Ours()).left
     prelu = torch.nn.PReLU()
     torch.nn.utils.parametrize.register_parametrization(prelu, "weight", torch.nn.Identity())
     assert len(act_ext.convert(prelu)) == 0
@@ -207,29 +218,68 @@ class Scaled(Block):
         return 2 * self.down_proj(self.act_fn(self.gate_proj(x)) * self.up_proj(x))
 
 
+def units_called(module, x):
+    """The names of the gated units' ops that a call runs."""
+    seen = []
+
+    class Record(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            seen.append(func.__name__.removesuffix(".default"))
+            return func(*args, **(kwargs or {}))
+
+    with Record():
+        module(x)
+    return [name for name in seen if name.endswith(("glu", "glu_tanh"))]
+
+
 @pytest.mark.parametrize(
-    ("act", "block"),
+    ("act", "unit"),
     [
-        (torch.nn.SiLU(), nn.SwiGLU),
-        (torch.nn.GELU(), nn.GEGLU),
-        (torch.nn.GELU("tanh"), nn.GEGLUTanh),
-        (torch.nn.ReLU(), nn.ReGLU),
-        (torch.nn.Sigmoid(), nn.SiGLU),
+        (torch.nn.SiLU(inplace=True), "swiglu"),
+        (torch.nn.GELU(), "geglu"),
+        (torch.nn.GELU("tanh"), "geglu_tanh"),
+        (torch.nn.ReLU(), "reglu"),
+        (torch.nn.Sigmoid(), "siglu"),
     ],
     ids=str,
 )
-def test_fuses_gated_blocks(act, block):
+def test_fuses_gated_blocks(act, unit):
     module = Block(act)
     x = torch.randn(2, 6)
     expected, state = run(module, x), list(module.state_dict())
     assert len(act_ext.convert(copy.deepcopy(module))) == 1  # not unless it is asked to
     conversion = act_ext.convert(module, fuse_gated=True)
-    assert type(module) is block
+    assert isinstance(module, Block)
+    assert f"Block with act_ext.functional.{unit}" in str(conversion)
     assert list(module.state_dict()) == state
-    torch.testing.assert_close(run(module, x), expected)
+    assert units_called(module, x) == [unit]
+    for same in (module, copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
+        torch.testing.assert_close(run(same, x), expected)
+        torch.testing.assert_close(same(hidden_states=x).detach(), expected[0])
+    compiled = torch.compile(module, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(x).detach(), expected[0])
     conversion.undo()
     assert type(module) is Block
     assert torch.equal(run(module, x)[0], expected[0])
+
+
+def test_a_fused_block_is_still_its_composition():
+    """Where the unit would give something else, or an error."""
+    x = torch.randn(2, 6)
+    module = Block(torch.nn.SiLU())
+    act_ext.convert(module, fuse_gated=True)
+    seen = []
+    handle = module.act_fn.register_forward_hook(lambda *given: seen.append(1))
+    assert units_called(module, x) == []
+    assert seen
+    handle.remove()
+    module.act_fn.forward = torch.zeros_like
+    assert torch.equal(module(x), module.down_proj.bias.expand(2, 6))
+    del module.act_fn.forward
+    module.up_proj = torch.nn.Linear(6, 1)  # is broadcast
+    assert module(x).shape == (2, 6)
+    with pytest.raises(KeyError):
+        module()
 
 
 def test_fuses_nothing_else():
@@ -265,6 +315,7 @@ def test_timm(file):
     for name, cls in classes.items():
         for inplace in (False, True):
             act = cls(inplace=inplace)
+            attributes = set(vars(act))
             expected = run(act, x)
             conversion = act_ext.convert(act)
             if name in ("Sigmoid", "Tanh") and inplace:  # which torch.nn's have no way to be
@@ -274,6 +325,7 @@ def test_timm(file):
             torch.testing.assert_close(run(act, x), expected, rtol=1e-5, atol=1e-5)
             conversion.undo()
             assert type(act) is cls
+            assert set(vars(act)) == attributes
 
 
 TRANSFORMERS = {

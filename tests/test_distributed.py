@@ -2,6 +2,8 @@
 
 import copy
 import socket
+import subprocess
+import sys
 import traceback
 
 import pytest
@@ -78,6 +80,17 @@ def like_locally(model: DTensor) -> DTensor:
     """A gradient that no communication makes."""
     local = torch.ones_like(model.to_local())
     return DTensor.from_local(local, model.device_mesh, model.placements, shape=model.shape, stride=model.stride())
+
+
+def check_rules_are_found(rank: int, size: int) -> None:
+    """Also where somebody asks for the module before it is imported."""
+    code = """import importlib.util, sys, act_ext
+importlib.util.find_spec("torch.distributed.tensor")
+assert "act_ext._sharding" not in sys.modules
+import torch.distributed.tensor
+assert "act_ext._sharding" in sys.modules"""
+    if rank == 0:
+        subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def check_every_call(rank: int, size: int) -> None:
@@ -194,6 +207,7 @@ def check_ddp(rank: int, size: int) -> None:
 
 
 CHECKS = [
+    check_rules_are_found,
     check_every_call,
     check_sums,
     check_in_place,

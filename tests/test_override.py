@@ -74,13 +74,39 @@ def wide(dtype=torch.float32) -> Tensor:
 def test_runs_our_kernels(key, dtype):
     native, ours = PAIRS[key]
     x = wide(dtype)
-    before = native(x), gradient(native, x)
+    before = native(x), gradient(native, x), native(x.t().contiguous().t()).stride()
     with override(key):
         assert torch.equal(native(x), ours(x))
-        assert torch.equal(native(x.t().contiguous().t()), ours(x))  # strided
+        strided = native(x.t().contiguous().t())
+        assert torch.equal(strided, ours(x))
+        assert strided.stride() == before[2]
         torch.testing.assert_close(gradient(native, x), gradient(ours, x), rtol=0, atol=0)
     assert torch.equal(native(x), before[0])
     assert torch.equal(gradient(native, x), before[1])
+
+
+# The native ops of each name, all of whose kernels are to change.
+NATIVE = {name: [name, f"{name}_backward"] for name in act_ext.override_native.names} | {
+    "relu": ["relu", "relu_", "threshold_backward"],
+    "glu": ["glu", "glu_backward"],
+    "softmax": ["_softmax", "_softmax_backward_data"],
+    "log_softmax": ["_log_softmax", "_log_softmax_backward_data"],
+}
+
+
+def runs_ours(op: str) -> bool:
+    """Whether the dispatcher's kernel for the CPU comes from act_ext."""
+    (line,) = (line for line in torch._C._dispatch_dump_table(f"aten::{op}").splitlines() if line.startswith("CPU:"))
+    return "override.cpp" in line
+
+
+@pytest.mark.parametrize("name", act_ext.override_native.names)
+def test_kernels_change(name):
+    ops = NATIVE[name]
+    with act_ext.override_native(name):
+        assert all(map(runs_ours, ops))
+        assert not runs_ours("cos")
+    assert not any(map(runs_ours, ops))
 
 
 def test_differs_from_native():
@@ -205,7 +231,60 @@ def test_left_when_an_error_passes():
     assert torch.equal(F.gelu(x), native)
 
 
+def test_shares_an_op():
+    """relu's backward is threshold's."""
+    with act_ext.override_native("threshold"):
+        with act_ext.override_native("relu"):
+            assert runs_ours("threshold_backward")
+        assert runs_ours("threshold_backward")
+        assert torch.equal(torch.relu(torch.tensor([-1, 2])), torch.tensor([0, 2]))
+    assert not runs_ours("threshold_backward")
+
+
+def test_what_another_library_overrides():
+    library = torch.library.Library("aten", "IMPL")
+    library.impl("relu", lambda x: x * 0 + 42, "CPU", allow_override=True)
+    try:
+        with act_ext.override_native("relu"):
+            assert (torch.relu(torch.arange(2)) == 42).all()
+    finally:
+        library._destroy()
+    with act_ext.override_native("relu"):
+        assert torch.equal(torch.relu(torch.arange(2)), torch.arange(2))
+
+
+def test_errors_are_the_native_ones():
+    def messages(call):
+        with pytest.raises((RuntimeError, IndexError)) as native:
+            call()
+        with act_ext.override_native(), pytest.raises((RuntimeError, IndexError)) as ours:
+            call()
+        return str(native.value), str(ours.value)
+
+    for call in (
+        lambda: F.glu(torch.randn(3, 3), 1),
+        lambda: F.glu(torch.randn(()), 0),
+        lambda: F.glu(torch.randn(2, 2), 5),
+        lambda: F.softshrink(torch.zeros(2), -1.0),
+        lambda: F.softshrink(torch.zeros(2), float("inf")),
+        lambda: F.gelu(torch.zeros(2), approximate="other"),
+        lambda: F.silu(torch.arange(2)),
+    ):
+        native, ours = messages(call)
+        assert ours.partition("\n")[0] == native.partition("\n")[0]
+    with act_ext.override_native():
+        result = torch.ops.aten.glu_backward(torch.ones(3, 1), torch.zeros(3, 4), 1)  # which broadcasts
+        assert F.hardtanh(torch.tensor([0.3]), float("nan"), 1.0).isnan()
+    assert result.shape == (3, 4)
+
+
 def test_errors():
+    with pytest.raises(TypeError, match="use a block inside"):
+
+        @act_ext.override_native()
+        def generate():
+            yield
+
     with pytest.raises(ValueError, match=r"name must be one of .*'tanhshrink'"):
         act_ext.override_native("tanhshrink")
     with pytest.raises(ValueError, match="must not be given with False"):

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 import act_ext
 from act_ext import __main__ as command_line
@@ -59,6 +60,15 @@ def test_jumps_are_not_drawn_as_lines(axes):
     assert all((line.get_ydata() == line.get_ydata()).all() for line in axes.lines[3:5])
 
 
+def test_where_gradients_are_off(axes):
+    with torch.no_grad():
+        act_ext.plot("mish", derivative=True, ax=axes)
+    with torch.inference_mode():
+        act_ext.plot("mish", derivative=True, ax=axes)
+    assert axes.lines[1].get_ydata()[-1] == pytest.approx(1, abs=1e-3)
+    assert (axes.lines[1].get_ydata() == axes.lines[5].get_ydata()).all()
+
+
 def test_errors():
     with pytest.raises(ValueError, match="did you mean 'mish'"):
         act_ext.plot("mihs")
@@ -110,9 +120,15 @@ def test_bench(capsys):
     assert status == 0
     assert "mish, 64 elements" in out
     assert "act_ext" in out
-    status, _, err = run(capsys, "bench", "swiglu")
-    assert status == 2
-    assert "no function of one tensor in torch to compare with" in err
+    assert run(capsys, "bench", "threshold", "--elements", "8")[0] == 0
+    for wrong, text in (
+        (["swiglu"], "no function of one tensor in torch to compare with"),
+        (["mish", "--device", "nowhere"], "nowhere"),
+        (["mish", "--elements", "-1"], "-1"),
+    ):
+        status, _, err = run(capsys, "bench", *wrong)
+        assert status == 2
+        assert text in err
 
 
 def test_as_a_command():

@@ -49,7 +49,7 @@ def test_the_study(tmp_path, monkeypatch, capsys):
     losses = found["convergence"]["mish"]["loss"]
     assert sum(losses[1]) < sum(losses[0])
     assert {path.name for path in tmp_path.glob("*.png")} == {
-        f"training-{name}.png" for name in ("loss", "depth", "dead", "gradients")
+        f"{name}.png" for name in ("loss", "depth", "dead", "gradients")
     }
-    assert "| `mish` |" in (tmp_path / "training.md").read_text()
+    assert "| `mish` |" in (tmp_path / "results.md").read_text()
     assert "2 seeds each" in capsys.readouterr().out

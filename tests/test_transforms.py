@@ -310,6 +310,18 @@ def test_jagged(call):
             torch.testing.assert_close(one.values() if one.is_nested else one, other)
 
 
+@pytest.mark.parametrize("name", ["mish", "swiglu", "softmax", "learned_swish", "dyt"])
+def test_jagged_compiled(name):
+    (call,) = (call for call in CALLS if call.name == name)
+    # As many rows as there are channels: what runs along the wrong dimension gives no error.
+    tensors, offsets = call.tensors(CHANNELS, CHANNELS), torch.tensor([0, 1, CHANNELS])
+    nested = [torch.nested.nested_tensor_from_jagged(tensor, offsets) for tensor in tensors[: call.count]]
+    parameters = tensors[call.count :]
+    function = partial(call.function, **({"dim": 2} if call.has_dim else {}))
+    compiled = torch.compile(function, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(*nested, *parameters).values(), call.function(*tensors))
+
+
 def test_jagged_errors():
     x = torch.nested.nested_tensor([torch.randn(3, 4), torch.randn(2, 4)], layout=torch.jagged)
     y = torch.nested.nested_tensor([torch.randn(2, 4), torch.randn(3, 4)], layout=torch.jagged)

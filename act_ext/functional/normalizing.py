@@ -24,8 +24,8 @@ _NOTES = """
         {derivative}
 
     Shape:
-        Any. The result has input's shape, device and memory format, and dtype where that is given. Only the result is
-        saved for backward.
+        Any. The result has input's shape and device, and dtype where that is given; it is contiguous, as torch's. Only
+        the result is saved for backward.
 
     Raises:
         NotImplementedError: if input, or dtype, is not float32, float64, bfloat16 or float16.

@@ -40,6 +40,7 @@
 #include <torch/library.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <map>
 #include <memory>
@@ -71,13 +72,13 @@ struct Arguments {
   int64_t dim = 0;
   bool flag = false;
   std::optional<at::ScalarType> dtype;
-  bool complex = false;
+  bool finite = true;  // and real, all numbers among them
 
   void add(const Tensor& tensor) { tensors.push_back(&tensor); }
   void add(Tensor& tensor) { written = &tensor; }
   void add(const at::Scalar& scalar) {
-    complex = complex || scalar.isComplex();
-    scalars.push_back(scalar.isComplex() ? 0 : scalar.toDouble());
+    finite = finite && !scalar.isComplex() && std::isfinite(scalar.toDouble());
+    scalars.push_back(finite ? scalar.toDouble() : 0);
   }
   void add(c10::string_view text) { approximate = text; }
   void add(int64_t index) { dim = index; }
@@ -93,7 +94,7 @@ struct Arguments {
       return tensor.scalar_type() == type && tensor.device() == model.device() && tensor.layout() == at::kStrided &&
              !is_named(tensor);
     };
-    return known && !complex && (written == nullptr || alike(*written)) &&
+    return known && finite && (written == nullptr || alike(*written)) &&
            std::all_of(tensors.begin(), tensors.end(), [&](const Tensor* tensor) { return alike(*tensor); });
   }
   bool have_one_shape() const {
@@ -113,6 +114,18 @@ using Choose = Choice (*)(const Arguments&);
 bool is_valid(const Choice& choice) {
   const auto invalid = choice.op->spec.invalid;
   return invalid == nullptr || invalid(choice.params.data()) == nullptr;
+}
+
+// For shapes that do not fit, and for those that it broadcasts, the native kernel is asked.
+bool shapes_fit(const Choice& choice, const Arguments& given) {
+  if (choice.op->kind != Kind::gated_unit) return given.have_one_shape();
+  const Tensor& packed = *given.tensors.back();
+  const int64_t rank = packed.dim(), dim = given.dim < 0 ? given.dim + rank : given.dim;
+  if (dim < 0 || dim >= rank || packed.size(dim) % 2 != 0) return false;
+  if (choice.pass == Pass::forward) return true;
+  auto sizes = packed.sizes().vec();
+  sizes[dim] /= 2;
+  return given.tensors[0]->sizes().equals(sizes);
 }
 
 // An op's name as a template's argument.
@@ -188,19 +201,24 @@ Tensor result_of(const Choice& choice, const Arguments& given) {
 
 constexpr DispatchKey kDevices[] = {DispatchKey::CPU, DispatchKey::CUDA};
 
-// The native kernels of an op, as they stand at the first call: before the first override.
+// The native kernels of an op, as they stood when the first of its present overrides began.
 template <class NativeOp>
-const std::map<DispatchKey, c10::SafeKernelFunction>& native_kernels() {
-  static const auto kernels = [] {
+struct Native {
+  using Kernels = std::map<DispatchKey, c10::SafeKernelFunction>;
+  static inline int overrides = 0;
+  // Those of former overrides are kept too: a call may be under way.
+  static inline std::atomic<const Kernels*> kernels = nullptr;
+
+  static void begin() {
+    if (overrides++ > 0) return;
     const auto op = c10::Dispatcher::singleton().findSchemaOrThrow(NativeOp::name, NativeOp::overload_name);
-    std::map<DispatchKey, c10::SafeKernelFunction> found;
+    auto* found = new Kernels;
     for (const DispatchKey key : kDevices) {
-      if (op.hasKernelForDispatchKey(key)) found.emplace(key, op.getComputedKernelForDispatchKey(key));
+      if (op.hasKernelForDispatchKey(key)) found->emplace(key, op.getComputedKernelForDispatchKey(key));
     }
-    return found;
-  }();
-  return kernels;
-}
+    kernels = found;
+  }
+};
 
 // Stands in the dispatcher before the native kernels of one op. It holds no data, so that a call which is under way
 // when it is taken back ends well.
@@ -212,8 +230,7 @@ struct Override<NativeOp, choose, R(A...)> {
     Arguments given;
     (given.add(arguments), ...);
     const Choice choice = given.are_common() ? choose(given) : Choice{};
-    const bool valid =
-        choice.op != nullptr && is_valid(choice) && (choice.op->kind != Kind::pointwise || given.have_one_shape());
+    const bool valid = choice.op != nullptr && is_valid(choice) && shapes_fit(choice, given);
     if constexpr (std::is_reference_v<R>) {
       if (!valid) {
         run_native(given, arguments...);
@@ -228,8 +245,9 @@ struct Override<NativeOp, choose, R(A...)> {
     }
   }
 
+  static void begin() { Native<NativeOp>::begin(); }
+  static void end() { --Native<NativeOp>::overrides; }
   static void into(torch::Library& library) {
-    native_kernels<NativeOp>();
     const std::string overload = NativeOp::overload_name;
     library.impl((NativeOp::name + (overload.empty() ? "" : "." + overload)).c_str(), TORCH_FN(kernel));
   }
@@ -237,7 +255,7 @@ struct Override<NativeOp, choose, R(A...)> {
  private:
   static torch::jit::Stack run_native(const Arguments& given, A... arguments) {
     const Tensor& tensor = given.tensors.empty() ? *given.written : *given.tensors[0];
-    const auto& native = native_kernels<NativeOp>().at(tensor.is_cuda() ? DispatchKey::CUDA : DispatchKey::CPU);
+    const auto& native = Native<NativeOp>::kernels.load()->at(tensor.is_cuda() ? DispatchKey::CUDA : DispatchKey::CPU);
     auto stack = c10::impl::boxArgs<A...>(arguments...);
     native.callBoxed(native.opHandle(), tensor.key_set(), &stack);
     return stack;
@@ -246,22 +264,28 @@ struct Override<NativeOp, choose, R(A...)> {
 
 namespace native = at::_ops;
 
+// What is done for an activation: before its kernels are registered, to register them, and when they are gone.
+struct Steps {
+  void (*begin)();
+  void (*into)(torch::Library&);
+  void (*end)();
+};
 template <class... Overrides>
-void all_into(torch::Library& library) {
-  (Overrides::into(library), ...);
-}
+constexpr Steps all = {[] { (Overrides::begin(), ...); },
+                       [](torch::Library& library) { (Overrides::into(library), ...); },
+                       [] { (Overrides::end(), ...); }};
 template <class NativeOp, class InPlace, class Out, Choose choose, class Backward, Choose choose_backward>
-constexpr auto family = all_into<Override<NativeOp, choose>, Override<InPlace, choose>, Override<Out, choose>,
-                                 Override<Backward, choose_backward>>;
+constexpr auto family = all<Override<NativeOp, choose>, Override<InPlace, choose>, Override<Out, choose>,
+                            Override<Backward, choose_backward>>;
 template <class NativeOp, class Out, Choose choose, class Backward, Choose choose_backward>
 constexpr auto family_without_in_place =
-    all_into<Override<NativeOp, choose>, Override<Out, choose>, Override<Backward, choose_backward>>;
+    all<Override<NativeOp, choose>, Override<Out, choose>, Override<Backward, choose_backward>>;
 
 constexpr Pass kBackward = Pass::backward;
 
-const std::map<std::string, void (*)(torch::Library&)> kOverrides = {
-    {"relu", all_into<Override<native::relu, same<"relu">>, Override<native::relu_, same<"relu">>,
-                      Override<native::threshold_backward, same<"threshold", kBackward>>>},
+const std::map<std::string, Steps> kOverrides = {
+    {"relu", all<Override<native::relu, same<"relu">>, Override<native::relu_, same<"relu">>,
+                 Override<native::threshold_backward, same<"threshold", kBackward>>>},
     {"leaky_relu", family<native::leaky_relu, native::leaky_relu_, native::leaky_relu_out, same<"leaky_relu">,
                           native::leaky_relu_backward, leaky_relu_backward>},
     {"threshold", family<native::threshold, native::threshold_, native::threshold_out, same<"threshold">,
@@ -288,11 +312,11 @@ const std::map<std::string, void (*)(torch::Library&)> kOverrides = {
     {"gelu", family<native::gelu, native::gelu_, native::gelu_out, gelu<>, native::gelu_backward, gelu<kBackward>>},
     {"mish", family<native::mish, native::mish_, native::mish_out, same<"mish">, native::mish_backward,
                     same<"mish", kBackward>>},
-    {"glu", all_into<Override<native::glu, same<"siglu">>, Override<native::glu_backward, same<"siglu", kBackward>>>},
-    {"softmax", all_into<Override<native::_softmax, unconverted<"softmax">>,
-                         Override<native::_softmax_backward_data, unconverted<"softmax", kBackward>>>},
-    {"log_softmax", all_into<Override<native::_log_softmax, unconverted<"log_softmax">>,
-                             Override<native::_log_softmax_backward_data, unconverted<"log_softmax", kBackward>>>},
+    {"glu", all<Override<native::glu, same<"siglu">>, Override<native::glu_backward, same<"siglu", kBackward>>>},
+    {"softmax", all<Override<native::_softmax, unconverted<"softmax">>,
+                    Override<native::_softmax_backward_data, unconverted<"softmax", kBackward>>>},
+    {"log_softmax", all<Override<native::_log_softmax, unconverted<"log_softmax">>,
+                        Override<native::_log_softmax_backward_data, unconverted<"log_softmax", kBackward>>>},
 };
 
 // The dispatcher warns of every kernel that takes another's place. Here that is what was asked for.
@@ -304,7 +328,7 @@ class Silence : public c10::WarningHandler {
 
 std::vector<std::string> overridable() {
   std::vector<std::string> names;
-  for (const auto& [name, into] : kOverrides) names.push_back(name);
+  for (const auto& [name, steps] : kOverrides) names.push_back(name);
   return names;
 }
 
@@ -312,18 +336,20 @@ void override_native(const std::string& name, bool enabled) {
   static std::mutex mutex;
   static auto& libraries = *new std::map<std::string, std::vector<std::unique_ptr<torch::Library>>>;
   const std::lock_guard<std::mutex> lock(mutex);
+  const Steps& steps = kOverrides.at(name);
   if (!enabled) {
-    libraries.erase(name);
+    if (libraries.erase(name) > 0) steps.end();
     return;
   }
   auto& held = libraries[name];
   if (!held.empty()) return;
+  steps.begin();
   Silence silence;
   const c10::WarningUtils::WarningHandlerGuard guard(&silence);
   for (const DispatchKey device : kDevices) {
     if (device == DispatchKey::CUDA && !at::hasCUDA()) continue;
     held.push_back(std::make_unique<torch::Library>(torch::Library::IMPL, "aten", device, __FILE__, __LINE__));
-    kOverrides.at(name)(*held.back());
+    steps.into(*held.back());
   }
 }
 

@@ -4,6 +4,7 @@
 #include <ATen/TensorIterator.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/WrapDimUtils.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/exp.h>
 #include <ATen/ops/ones_like.h>
 #include <ATen/ops/sum.h>
@@ -77,8 +78,13 @@ void run_rows(const Call& call, Pass pass, int64_t dim, Tensors outputs, Tensors
   }
 }
 
+// As torch's functions of rows give it, whatever the layout of the input.
+Tensor contiguous_output(const Tensor& model) {
+  return model.is_contiguous() ? empty_output(model) : at::empty(model.sizes(), model.options());
+}
+
 Two double_backward(const Call& call, int64_t dim, const Tensor& h, const Tensor& g, const Tensor& result) {
-  Tensor grad_g = empty_output(g), grad_result = empty_output(result);
+  Tensor grad_g = contiguous_output(g), grad_result = contiguous_output(result);
   run_rows(call, Pass::double_backward, dim, {&grad_g, &grad_result}, {&h, &g, &result});
   return {grad_g, grad_result};
 }
@@ -152,7 +158,7 @@ Differentiated call_of(const Op& op, Pass pass, int64_t dim) { return {{&op}, pa
 }  // namespace
 
 Tensor row_function(const Call& call, Pass pass, int64_t dim, Tensors inputs) {
-  Tensor out = empty_output(*inputs.back());
+  Tensor out = contiguous_output(*inputs.back());
   run_rows(call, pass, dim, {&out}, inputs);
   return out;
 }
