@@ -148,6 +148,8 @@ def bound(op: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, A
     return {argument.name: argument.default_value for argument in arguments} | kwargs | given
 
 
+# One for all registrations: each that is made anew costs more than what it registers.
+_LIBRARY = torch.library.Library("act_ext", "FRAGMENT")
 # Every op with the spec of its activation.
 OPS: dict[str, dict[str, Any]] = {}
 
@@ -155,9 +157,9 @@ OPS: dict[str, dict[str, Any]] = {}
 def _register(spec: dict[str, Any], op: str, fake: Any, vmap: Any = None) -> None:
     """vmap: of the op, the rule for a batch."""
     OPS[op] = spec
-    torch.library.register_fake(f"act_ext::{op}", fake)
+    torch.library.register_fake(f"act_ext::{op}", fake, lib=_LIBRARY)
     if vmap is not None:
-        torch.library.register_vmap(f"act_ext::{op}", vmap(overload(op)))
+        torch.library.register_vmap(f"act_ext::{op}", vmap(overload(op)), lib=_LIBRARY)
 
 
 def _register_pointwise(spec: dict[str, Any]) -> None:
@@ -411,7 +413,6 @@ def _register_maxout(spec: dict[str, Any]) -> None:
 
 # Randomized leaky ReLU. Its op and its in-place op are composed of the two that draw.
 
-_LIBRARY = torch.library.Library("act_ext", "FRAGMENT")
 _VMAP_MODE = torch._C.DispatchKeySet(torch._C.DispatchKey.FuncTorchVmapMode)
 
 
