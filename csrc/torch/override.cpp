@@ -40,7 +40,6 @@
 #include <torch/library.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <map>
 #include <memory>
@@ -203,21 +202,31 @@ constexpr DispatchKey kDevices[] = {DispatchKey::CPU, DispatchKey::CUDA};
 
 // The native kernels of an op, as they stood when the first of its present overrides began.
 template <class NativeOp>
-struct Native {
-  using Kernels = std::map<DispatchKey, c10::SafeKernelFunction>;
-  static inline int overrides = 0;
-  // Those of former overrides are kept too: a call may be under way.
-  static inline std::atomic<const Kernels*> kernels = nullptr;
-
+class Native {
+ public:
   static void begin() {
-    if (overrides++ > 0) return;
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (overrides_++ > 0) return;
     const auto op = c10::Dispatcher::singleton().findSchemaOrThrow(NativeOp::name, NativeOp::overload_name);
-    auto* found = new Kernels;
+    kernels_.clear();
     for (const DispatchKey key : kDevices) {
-      if (op.hasKernelForDispatchKey(key)) found->emplace(key, op.getComputedKernelForDispatchKey(key));
+      if (op.hasKernelForDispatchKey(key)) kernels_.emplace(key, op.getComputedKernelForDispatchKey(key));
     }
-    kernels = found;
   }
+  static void end() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    --overrides_;
+  }
+  // A copy: another override may begin while it runs.
+  static c10::SafeKernelFunction kernel(DispatchKey device) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return kernels_.at(device);
+  }
+
+ private:
+  static inline std::mutex mutex_;
+  static inline int overrides_ = 0;
+  static inline std::map<DispatchKey, c10::SafeKernelFunction> kernels_;
 };
 
 // Stands in the dispatcher before the native kernels of one op. It holds no data, so that a call which is under way
@@ -246,7 +255,7 @@ struct Override<NativeOp, choose, R(A...)> {
   }
 
   static void begin() { Native<NativeOp>::begin(); }
-  static void end() { --Native<NativeOp>::overrides; }
+  static void end() { Native<NativeOp>::end(); }
   static void into(torch::Library& library) {
     const std::string overload = NativeOp::overload_name;
     library.impl((NativeOp::name + (overload.empty() ? "" : "." + overload)).c_str(), TORCH_FN(kernel));
@@ -255,7 +264,7 @@ struct Override<NativeOp, choose, R(A...)> {
  private:
   static torch::jit::Stack run_native(const Arguments& given, A... arguments) {
     const Tensor& tensor = given.tensors.empty() ? *given.written : *given.tensors[0];
-    const auto& native = Native<NativeOp>::kernels.load()->at(tensor.is_cuda() ? DispatchKey::CUDA : DispatchKey::CPU);
+    const auto native = Native<NativeOp>::kernel(tensor.is_cuda() ? DispatchKey::CUDA : DispatchKey::CPU);
     auto stack = c10::impl::boxArgs<A...>(arguments...);
     native.callBoxed(native.opHandle(), tensor.key_set(), &stack);
     return stack;
