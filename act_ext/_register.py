@@ -3,7 +3,10 @@
 One loop over the specs that the compiled List gives; no op is named here.
 """
 
+import gc
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from importlib.abc import MetaPathFinder
@@ -472,9 +475,24 @@ _REGISTER = {
     "gated_unit": _register_unit,
     "row_function": _register_row_function,
 }
-for _spec in SPECS:
-    C.register_autograd(_spec["name"])
-    _REGISTER[_spec["kind"]](_spec)
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """What is registered stays: looking through all of torch's objects for garbage meanwhile takes as long again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+with _without_collections():
+    for _spec in SPECS:
+        C.register_autograd(_spec["name"])
+        _REGISTER[_spec["kind"]](_spec)
 
 
 def _with_import_of(name: str, follower: str) -> None:
@@ -509,8 +527,9 @@ def _with_import_of(name: str, follower: str) -> None:
     sys.meta_path.insert(0, Finder())
 
 
-_with_import_of("torch.distributed.tensor", "act_ext._sharding")
-_with_import_of("torch.nested._internal.nested_tensor", "act_ext._nested")
+with _without_collections():
+    _with_import_of("torch.distributed.tensor", "act_ext._sharding")
+    _with_import_of("torch.nested._internal.nested_tensor", "act_ext._nested")
 
 
 def entry(name: str) -> Any:

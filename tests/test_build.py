@@ -62,4 +62,4 @@ def test_import_is_quick():
         float(subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout)
         for _ in range(3)
     ]
-    assert min(times) < 0.5
+    assert min(times) < 0.25  # 0.1 on an idle machine
