@@ -53,7 +53,8 @@ def spec_of(name: str) -> dict[str, Any]:
     """The spec of an activation; a ValueError that proposes a name where there is none."""
     specs = {spec["name"]: spec for spec in SPECS}
     if name not in specs:
-        close = get_close_matches(name, specs, n=1)
+        # torch's glu is siglu with the gate last.
+        close = ["siglu"] if name == "glu" else get_close_matches(name, specs, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
         raise ValueError(f"no activation is named {name!r}: {hint}act_ext.list_activations() lists the names")
     return specs[name]

@@ -28,7 +28,10 @@ def _load() -> ModuleType:
     try:
         build = import_module("act_ext._build_info")
     except ImportError as error:
-        raise ImportError(f"act_ext is not built: run `{REBUILD}` in its source folder") from error
+        raise ImportError(
+            f"act_ext is not built in {Path(__file__).parent}: leave the source folder if it is installed, "
+            f"or run `{REBUILD}` in it"
+        ) from error
     facts = [
         ("torch", build.TORCH, torch.__version__, lambda v: v.split(".")[:2]),
         ("CUDA", build.CUDA, torch.version.cuda, lambda v: v if v is None else v.split(".")[0]),

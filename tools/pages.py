@@ -23,16 +23,26 @@ FAMILIES: dict[str, tuple[str, tuple[float, float]]] = {
     "rectifiers": ("Rectifiers and piecewise linear activations", (-5, 8)),
     "exponential": ("Exponential linear units", (-5, 3)),
     "sigmoidal": ("Sigmoids and their like", (-6, 6)),
-    "gated": ("Self-gated activations", (-5, 3)),
+    "gated": ("Self-gated activations, of one input", (-5, 3)),
     "literature": ("From the literature", (-5, 3)),
     "logarithmic": ("With a logarithm", (-5, 3)),
     "periodic": ("Periodic activations", (-8, 8)),
     "learned": ("Learned parameters", (-5, 3)),
-    "gated_units": ("Gated units", (-5, 3)),
+    "gated_units": ("Gated units, of two inputs", (-5, 3)),
     "normalizing": ("Functions of rows", (-5, 5)),
     "maximum": ("Maxout", (-5, 5)),
     "randomized": ("Random slopes", (-5, 3)),
 }
+
+
+WORDS = (
+    "*slope*: the derivative. *zero-centred*: 0 at 0, with values of both signs. *saturates*: has a finite limit at "
+    "minus infinity (below), infinity (above) or both. *Cn*: its first n derivatives are continuous, the next is not."
+)
+ERRORS = (
+    "The tables give the worst errors: half a unit is perfect rounding. Large native ones come from the tails, where "
+    "torch gives 0 or loses all digits: [Accuracy](../accuracy.md)."
+)
 
 
 def family_of(name: str) -> str:
@@ -126,12 +136,14 @@ def pages() -> dict[str, str]:
     with (ROOT / "benchmarks" / "results" / "compare.csv").open() as file:
         measured = list(csv.DictReader(file))
     found = {}
-    index = ["# The activations", "", "| family | activations |", "| --- | --- |"]
+    index = ["# The activations", "", WORDS, "", "| family | activations |", "| --- | --- |"]
     for family, (title, _) in FAMILIES.items():
         specs = [spec for spec in SPECS if family_of(spec["name"]) == family]
         lines = [f"# {title}", ""]
         if any(has_curve(spec["name"]) for spec in specs):
             lines += [f"![Values, and dashed the derivatives]({family}.png)", ""]
+        if any(f"{spec['name']} float32" in published["results"] for spec in specs):
+            lines += [ERRORS, ""]
         for spec in specs:
             lines += section(spec, published, measured)
         found[f"{family}.md"] = "\n".join(lines).rstrip() + "\n"
