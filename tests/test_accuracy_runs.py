@@ -206,6 +206,7 @@ LARGER = {
     "phish float32 value": 2.3,
     "mish float32 value": 2.2,
     "mish float32 slope": 4.15,
+    "gelu_tanh float32 slope": 4.5,
 }
 
 
