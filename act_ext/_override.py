@@ -10,9 +10,8 @@ from typing import Any, TypeVar
 from act_ext._register import C
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
-_NAMES: list[str] = C.overridable()
 _lock = Lock()
-_holders = dict.fromkeys(_NAMES, 0)
+_holders: dict[str, int] = dict.fromkeys(C.overridable(), 0)
 
 
 def _hold(names: tuple[str, ...], step: int) -> None:
@@ -56,7 +55,7 @@ class override_native(ContextDecorator):
         tensor([0., 2.])
     """
 
-    names = tuple(_NAMES)
+    names = tuple(_holders)
 
     def __init__(self, *names: str) -> None:
         for name in names:

@@ -492,12 +492,6 @@ def _without_collections() -> Iterator[None]:
             gc.enable()
 
 
-with _without_collections():
-    for _spec in SPECS:
-        C.register_autograd(_spec["name"])
-        _REGISTER[_spec["kind"]](_spec)
-
-
 def _with_import_of(name: str, follower: str) -> None:
     """Imports a module of this package when a module of torch is imported, so that its rules cost nobody else time."""
     if name in sys.modules:
@@ -531,6 +525,9 @@ def _with_import_of(name: str, follower: str) -> None:
 
 
 with _without_collections():
+    for _spec in SPECS:
+        C.register_autograd(_spec["name"])
+        _REGISTER[_spec["kind"]](_spec)
     _with_import_of("torch.distributed.tensor", "act_ext._sharding")
     _with_import_of("torch.nested._internal.nested_tensor", "act_ext._nested")
 

@@ -8,6 +8,7 @@ Imported when ``torch.distributed.tensor`` is (act_ext/_register.py), so that no
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -27,53 +28,29 @@ REPLICATED: Placement = Replicate()
 SUMMED: Placement = Partial()
 
 
-def _evenly(size: int, pieces: int, mesh: Any) -> bool:
-    """Whether every device gets whole groups of so many elements."""
-    return size % (pieces * mesh.size()) == 0
-
-
 def _linear_in(tensors: list[Any], results: int, *indices: int) -> tuple[Placements, Placements]:
     """A sum over the devices of these tensors, each, gives the sum of the results."""
     return [SUMMED] * results, [SUMMED if i in indices else REPLICATED for i in range(len(tensors))]
 
 
-def _pointwise(*linear: tuple[int, ...]) -> Rule:
-    """All tensors and results of one shape. linear: groups of tensors in which, together, the results are linear."""
+def _alike(*linear: tuple[int, ...], together: Callable[[Given], int | None] | None = None) -> Rule:
+    """All tensors and results divided alike.
+
+    Args:
+        linear: groups of tensors in which, together, the results are linear.
+        together: where the argument `dim` names a dimension that must not be cut anywhere, how many of the last
+            tensor's elements must stay together there; None for all.
+    """
 
     def rule(given: Given, tensors: list[Any], results: int) -> Acceptable:
-        for dim in range(tensors[-1].ndim):
-            yield [Shard(dim)] * results, [Shard(dim)] * len(tensors)
-        for group in linear:
-            yield _linear_in(tensors, results, *group)
-
-    return rule
-
-
-def _packed(*linear: tuple[int, ...]) -> Rule:
-    """A gated unit on one tensor. Its halves must stay together, as they do when they alternate in whole pairs."""
-
-    def rule(given: Given, tensors: list[Any], results: int) -> Acceptable:
-        input = tensors[-1]
-        packed = wrapped(given["dim"], input.ndim)
-        for dim in range(input.ndim):
-            if dim != packed or (given["interleaved"] and _evenly(input.shape[dim], 2, input.mesh)):
+        model = tensors[-1]
+        kept = None if together is None else wrapped(given["dim"], model.ndim)
+        group = None if together is None else together(given)
+        for dim in range(model.ndim):
+            if dim != kept or (group is not None and model.shape[dim] % (group * model.mesh.size()) == 0):
                 yield [Shard(dim)] * results, [Shard(dim)] * len(tensors)
-        for group in linear:
-            yield _linear_in(tensors, results, *group)
-
-    return rule
-
-
-def _row_function(*linear: tuple[int, ...]) -> Rule:
-    """Rows must not be divided."""
-
-    def rule(given: Given, tensors: list[Any], results: int) -> Acceptable:
-        rank = tensors[-1].ndim
-        for dim in range(rank):
-            if dim != wrapped(given["dim"], rank):
-                yield [Shard(dim)] * results, [Shard(dim)] * len(tensors)
-        for group in linear:
-            yield _linear_in(tensors, results, *group)
+        for indices in linear:
+            yield _linear_in(tensors, results, *indices)
 
     return rule
 
@@ -102,56 +79,41 @@ def _learned(arity: int, order: int) -> Rule:
     return rule
 
 
-def _maxout(given_units: bool = False, linear: bool = False) -> Rule:
-    """Groups of pieces must not be divided. given_units: whether the first tensor has one element for each group."""
-
-    def rule(given: Given, tensors: list[Any], results: int) -> Acceptable:
-        first = tensors[0]
-        grouped, group = wrapped(given["dim"], first.ndim), 1 if given_units else given["num_pieces"]
-        for dim in range(first.ndim):
-            if dim != grouped or _evenly(first.shape[dim], group, first.mesh):
-                yield [Shard(dim)] * results, [Shard(dim)] * len(tensors)
-        if linear:
-            yield _linear_in(tensors, results, 0)
-
-    return rule
-
-
 def _rules(spec: dict[str, Any]) -> dict[str, Rule]:
     """Each op of an activation with its rule. Gradients are linear in those that come in, each or together."""
     name, kind = spec["name"], spec["kind"]
     if kind == "pointwise":
-        itself = _pointwise((0,)) if spec["formula"] == "x" else _pointwise()
+        itself = _alike((0,)) if spec["formula"] == "x" else _alike()
         rules = {name: itself, f"{name}_": itself}
         for op in spec["backward_ops"]:
             gradients = 2 if "_double_backward" in op else 1
-            rules[op] = _pointwise(*((i,) for i in range(gradients)))
+            rules[op] = _alike(*((i,) for i in range(gradients)))
         return rules
     if kind == "gated_unit":
         linear = [(1,)] if spec["formula"].endswith(" * up") else []
         linear += [(0,)] if spec["formula"].startswith("gate * up") else []
+        # The halves of a packed tensor stay together, as pairs where they alternate.
+        packed = partial(_alike, together=lambda given: 2 if given["interleaved"] else None)
         return {
-            name: _pointwise(*linear),
-            f"{name}_backward": _pointwise((0,)),
-            f"{name}_double_backward": _pointwise((0, 1)),
-            f"{name}_packed": _packed(),
-            f"{name}_packed_backward": _packed((0,)),
-            f"{name}_packed_double_backward": _packed((0,)),
+            name: _alike(*linear),
+            f"{name}_backward": _alike((0,)),
+            f"{name}_double_backward": _alike((0, 1)),
+            f"{name}_packed": packed(),
+            f"{name}_packed_backward": packed((0,)),
+            f"{name}_packed_double_backward": packed((0,)),
         }
     if kind == "row_function":
-        return {
-            name: _row_function(),
-            f"{name}_backward": _row_function((0,)),
-            f"{name}_double_backward": _row_function((0,)),
-        }
+        rows = partial(_alike, together=lambda given: None)
+        return {name: rows(), f"{name}_backward": rows((0,)), f"{name}_double_backward": rows((0,))}
     if kind == "learned":
         ops = (name, f"{name}_backward", f"{name}_double_backward")
         return {op: _learned(spec["arity"], order) for order, op in enumerate(ops)}
     if kind == "maxout":
         return {
-            "maxout_with_indices": _maxout(),
-            "maxout_backward": _maxout(given_units=True, linear=True),
-            "maxout_pick": _maxout(linear=True),
+            "maxout_with_indices": _alike(together=lambda given: given["num_pieces"]),
+            # Their last tensor, the indices, has one element for each group of pieces.
+            "maxout_backward": _alike((0,), together=lambda given: 1),
+            "maxout_pick": _alike((0,), together=lambda given: 1),
         }
     return {}  # rrelu draws, for which DTensor has no way for ops other than torch's
 

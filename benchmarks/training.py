@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 import torch
@@ -116,14 +117,6 @@ def train(nets: Networks, data: Data, epochs: int, rate: float, advance: Callabl
     return history
 
 
-def mean(values: list[float]) -> float:
-    return sum(values) / len(values)
-
-
-def spread(values: list[float]) -> float:
-    return torch.tensor(values).std().item() if len(values) > 1 else 0.0
-
-
 def study(epochs: int, seeds: int, depths: list[int]) -> dict[str, Any]:
     data = digits()
     found: dict[str, Any] = {"epochs": epochs, "seeds": seeds, "convergence": {}, "high_rate": {}, "depth": {}}
@@ -153,7 +146,7 @@ def study(epochs: int, seeds: int, depths: list[int]) -> dict[str, Any]:
 
 def epochs_until(losses: list[list[float]], limit: float) -> float:
     """The first epoch after which the seeds' mean loss is at most the limit."""
-    return next((i + 1 for i, each in enumerate(losses) if mean(each) <= limit), math.inf)
+    return next((i + 1 for i, each in enumerate(losses) if fmean(each) <= limit), math.inf)
 
 
 def table(found: dict[str, Any]) -> list[str]:
@@ -174,7 +167,8 @@ def table(found: dict[str, Any]) -> list[str]:
 
 
 def _percent(values: list[float]) -> str:
-    return f"{100 * mean(values):.1f} ± {100 * spread(values):.1f} %"
+    spread = stdev(values) if len(values) > 1 else 0.0
+    return f"{100 * fmean(values):.1f} ± {100 * spread:.1f} %"
 
 
 def charts(found: dict[str, Any], out: Path) -> None:
@@ -198,10 +192,10 @@ def charts(found: dict[str, Any], out: Path) -> None:
         pyplot.close(figure)
 
     epochs = list(range(1, found["epochs"] + 1))
-    losses = {n: (epochs, [mean(each) for each in c["loss"]]) for n, c in found["convergence"].items()}
+    losses = {n: (epochs, [fmean(each) for each in c["loss"]]) for n, c in found["convergence"].items()}
     chart("loss", f"Loss on the training data, {SHALLOW} hidden layers", "epoch", "cross entropy", losses, True)
     accuracy, dead = (
-        {n: (list(map(int, d)), [100 * mean(e[what]) for e in d.values()]) for n, d in found["depth"].items()}
+        {n: (list(map(int, d)), [100 * fmean(e[what]) for e in d.values()]) for n, d in found["depth"].items()}
         for what in ("accuracy", "dead")
     )
     chart("depth", "Accuracy on the test data, by depth", "hidden layers", "%", accuracy, False)

@@ -21,9 +21,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import act_ext  # noqa: F401  (registers the ops)
+from act_ext._register import DTYPES, overload
 
-FLOATS = [torch.float32, torch.float64, torch.bfloat16, torch.float16]
+FLOATS = list(DTYPES)
 OTHERS = [torch.int64, torch.int8, torch.uint8, torch.bool, torch.complex64, torch.float8_e4m3fn]
 NUMBERS = [0.0, -0.0, 1.0, -1.0, 0.5, 3.0, 1e-45, 1e-300, 1e38, 1e300, -1e300, math.inf, -math.inf, math.nan]
 
@@ -111,10 +111,7 @@ def work(seconds: float, seed: int, path: Path) -> None:
     torch.manual_seed(seed)
     rng = random.Random(seed)
     names = [n.removeprefix("act_ext::") for n in torch._C._dispatch_get_all_op_names() if n.startswith("act_ext::")]
-    ops = []
-    for name in sorted(names):
-        base, _, overload = name.partition(".")
-        ops.append(getattr(getattr(torch.ops.act_ext, base), overload or "default"))
+    ops = [overload(name) for name in sorted(names)]
     counts: Counter[str] = Counter()
     end = time.monotonic() + seconds
     with path.open("w") as log:

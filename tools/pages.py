@@ -14,6 +14,7 @@ import act_ext
 from act_ext import _plot, functional
 from act_ext._describe import lines_of
 from act_ext._register import SPECS
+from benchmarks.accuracy.page import number
 from tools.op_table import link
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -59,10 +60,6 @@ def summary_of(name: str) -> str:
     return (inspect.getdoc(getattr(functional, name)) or "").partition("\n\n")[0].replace("\n", " ")
 
 
-def shown(ulp: float) -> str:
-    return f"{ulp:.3g}" if ulp < 1e6 else f"{ulp:.0e}".replace("e+", "e")
-
-
 def errors_of(name: str, published: dict[str, Any]) -> list[str]:
     """A table of the worst errors, act_ext's and the native op's, where the accuracy runs measure the op."""
     lines = []
@@ -71,7 +68,7 @@ def errors_of(name: str, published: dict[str, Any]) -> list[str]:
         if stats is None:
             return []
         cells = [
-            shown(stats[key]["worst"]) if stats[key]["count"] else ""
+            number(stats[key]["worst"]) if stats[key]["count"] else ""
             for key in ("act_ext value", "native value", "act_ext slope", "native slope")
         ]
         lines.append(f"| {dtype} | {' | '.join(cells)} |")
