@@ -1,21 +1,24 @@
 // The loop over contiguous memory, for every op, pass and dtype. It knows no op.
 #pragma once
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
 #include "table.h"
 
 #if defined(CPU_CAPABILITY_DEFAULT) && !defined(__aarch64__)
+#define ACT_EXT_SCALAR 1
 #include <c10/util/BFloat16.h>
 #include <c10/util/Half.h>
 #else
+#define ACT_EXT_SCALAR 0
 #include "vec.h"
 #endif
 
 namespace act_ext::CPU_CAPABILITY {
 
-#if defined(CPU_CAPABILITY_DEFAULT) && !defined(__aarch64__)
+#if ACT_EXT_SCALAR
 // An x86 processor without AVX2: one element at a time.
 template <class S>
 struct Memory {
@@ -90,13 +93,50 @@ void run_contiguous(const F& f, char* const* operands, int64_t n) {
   }
 }
 
+// float32's kernel over operands of S, bit for bit what S's own would give, by way of buffers that a cache holds.
+template <class S, int kOutputs, int kInputs>
+void run_in_float32(cpu::Kernel kernel, char* const* operands, int64_t n, const double* params) {
+  constexpr int64_t size = Memory<S>::size, kBlock = 512;
+  static_assert(std::is_same_v<typename Memory<S>::V, typename Memory<float>::V> && kBlock % size == 0);
+  float wide[kOutputs + kInputs][kBlock];
+  char* buffers[kOutputs + kInputs];
+  for (int k = 0; k < kOutputs + kInputs; ++k) buffers[k] = reinterpret_cast<char*>(wide[k]);
+  for (int64_t begin = 0; begin < n; begin += kBlock) {
+    const int64_t count = std::min(kBlock, n - begin), tail = count % size, whole = count - tail;
+    S last[size] = {};
+    for (int k = kOutputs; k < kOutputs + kInputs; ++k) {
+      const S* const from = reinterpret_cast<const S*>(operands[k]) + begin;
+      for (int64_t i = 0; i < whole; i += size) Memory<float>::store(Memory<S>::load(from + i), wide[k] + i);
+      if (tail == 0) continue;
+      std::memcpy(last, from + whole, tail * sizeof(S));
+      Memory<float>::store(Memory<S>::load(last), wide[k] + whole);
+    }
+    kernel(buffers, tail == 0 ? whole : whole + size, params);
+    for (int k = 0; k < kOutputs; ++k) {
+      S* const to = reinterpret_cast<S*>(operands[k]) + begin;
+      for (int64_t i = 0; i < whole; i += size) Memory<S>::store(Memory<float>::load(wide[k] + i), to + i);
+      if (tail == 0) continue;
+      Memory<S>::store(Memory<float>::load(wide[k] + whole), last);
+      std::memcpy(to + whole, last, tail * sizeof(S));
+    }
+  }
+}
+
+// Whether a format of 16 bits shares float32's kernel: second derivatives are seldom wanted and processors without AVX2
+// are few, and kernels of their own would be a fifth of the time to build.
+template <class S, Pass pass>
+inline constexpr bool shares_float32 = sizeof(S) == 2 && (is_second(pass) || ACT_EXT_SCALAR);
+
 template <template <class> class Op, Pass pass, class S>
 void kernel(char* const* operands, int64_t n, const double* params) {
+  using Step = Step<Op, pass, typename Memory<S>::V>;
   if constexpr (pass == Pass::forward && Op<float>::spec.constant_slope == 1) {
     // f(x) = x: not even a conversion.
     std::memcpy(operands[0], operands[1], n * sizeof(S));
+  } else if constexpr (shares_float32<S, pass>) {
+    run_in_float32<S, Step::outputs, Step::inputs>(kernel<Op, pass, float>, operands, n, params);
   } else {
-    run_contiguous<S>(Step<Op, pass, typename Memory<S>::V>(params), operands, n);
+    run_contiguous<S>(Step(params), operands, n);
   }
 }
 
