@@ -6,6 +6,7 @@ instruction sets to build kernels for beside the one for any processor: "avx2,av
 
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -78,6 +79,21 @@ def wants_cuda():
 WITH_CUDA, CUDA_REASON = wants_cuda()
 
 
+def require_compiler():
+    """Without the compiler that torch's build will call, or with one too old, one sentence instead of its errors."""
+    command = shlex.split(os.environ.get("CXX", "c++"))
+    needed = "act_ext needs a C++20 compiler, g++ 11 or clang 14 or later"
+    if shutil.which(command[0]) is None:
+        sys.exit(f"{needed}, and there is no {command[0]}: install one or set CXX")
+    asked = subprocess.run([*command, "-E", "-dM", "-x", "c++", os.devnull], capture_output=True, text=True)
+    macros = dict((*line.split(maxsplit=2), "")[1:3] for line in asked.stdout.splitlines())
+    for name, macro, least in [("clang", "__clang_major__", 14), ("g++", "__GNUC__", 11)]:
+        if macro in macros:
+            if int(macros[macro]) < least:
+                sys.exit(f"{needed}, but {shlex.join(command)} is {name} {macros[macro]}: install one or set CXX")
+            return
+
+
 def sources(*folders, suffixes=(".cpp",)):
     return [
         str(path.relative_to(ROOT))
@@ -102,8 +118,7 @@ class BuildExt(cpp_extension.BuildExtension):
         self.build_temp = str(BUILD / "temp")
 
     def build_extensions(self):
-        if shutil.which(os.environ.get("CXX", "c++")) is None:
-            sys.exit("act_ext needs a C++20 compiler (g++ 11 or clang 14 and later): install one or set CXX")
+        require_compiler()
         super().build_extensions()
         sets = ", ".join(name.lower() for name in CPU_FLAGS)
         cuda = f"yes ({CUDA_REASON})" if WITH_CUDA else f"no ({CUDA_REASON})"
