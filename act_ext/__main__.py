@@ -1,6 +1,7 @@
 """The command line: ``python -m act_ext --help``."""
 
 import argparse
+import os
 import platform
 import sys
 
@@ -23,10 +24,8 @@ def _describe(options: argparse.Namespace) -> None:
 
 
 def _plot(options: argparse.Namespace) -> None:
-    import matplotlib
-
     if options.output:
-        matplotlib.use("agg")  # no window
+        os.environ["MPLBACKEND"] = "agg"  # no window
     axes = act_ext.plot(*options.names, derivative=options.derivative, limits=tuple(options.limits))
     if options.output:
         axes.figure.savefig(options.output, dpi=options.dpi)

@@ -80,16 +80,19 @@ def test_errors():
         act_ext.plot("mish", limits=(1, 1))
 
 
-def test_without_matplotlib(monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ImportError, match="run `pip install matplotlib`"):
-        act_ext.plot("mish")
-
-
 def run(capsys, *arguments):
     status = command_line.main(list(arguments))
     captured = capsys.readouterr()
     return status, captured.out, captured.err
+
+
+def test_without_matplotlib(monkeypatch, capsys, tmp_path):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ImportError, match="run `pip install matplotlib`"):
+        act_ext.plot("mish")
+    status, out, err = run(capsys, "plot", "mish", "-o", str(tmp_path / "curve.png"))
+    assert (status, out) == (2, "")
+    assert err == "error: act_ext.plot needs matplotlib: run `pip install matplotlib`\n"
 
 
 def test_list_and_describe(capsys):

@@ -5,7 +5,7 @@ place or in a graph, whose nodes are ``torch.ops``.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from act_ext._register import SPECS
 
 ops = torch.ops.act_ext
 specs = {spec["name"]: spec for spec in SPECS}
+Function = TypeVar("Function", bound=Callable[..., Tensor])
 
 _NOTES = """
     Formula, in torch's terms with x for input:
@@ -31,10 +32,10 @@ _NOTES = """
 {raises}{paper}"""
 
 
-def documented(raises: str = "") -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
+def documented(raises: str = "") -> Callable[[Function], Function]:
     """Completes a docstring with what the op's spec tells, above its example."""
 
-    def complete(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def complete(function: Function) -> Function:
         spec = specs[function.__name__]
         paper = f"\n    Paper:\n        {spec['paper']}\n" if spec["paper"] else ""
         notes = _NOTES.format(

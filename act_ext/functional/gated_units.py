@@ -1,12 +1,10 @@
 """The gated units: of a gate and the other half, or of one tensor that holds both."""
 
-from collections.abc import Callable
-
 from torch import Tensor
 from torch.compiler import is_dynamo_compiling
 
 from act_ext._register import entry
-from act_ext.functional._common import derivatives_of, ops, require_tensor, specs
+from act_ext.functional._common import Function, derivatives_of, ops, require_tensor, specs
 
 _UNIT_NOTES = """
     Formula, in torch's terms:
@@ -29,7 +27,7 @@ _UNIT_NOTES = """
 """
 
 
-def documented_unit(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+def documented_unit(function: Function) -> Function:
     """As ``documented``, for a gated unit."""
     spec = specs[function.__name__]
     text, example, code = (function.__doc__ or "").partition("\n    Example:\n")

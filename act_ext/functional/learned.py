@@ -1,12 +1,10 @@
 """Activations with learned parameters: tensors of one element, or of one for each channel."""
 
-from collections.abc import Callable
-
 from torch import Tensor
 from torch.compiler import is_dynamo_compiling
 
 from act_ext._register import entry
-from act_ext.functional._common import derivatives_of, ops, specs
+from act_ext.functional._common import Function, derivatives_of, ops, specs
 
 _LEARNED_NOTES = """
     Formula, in torch's terms with x for input:
@@ -35,7 +33,7 @@ _ARGUMENTS = {
 }
 
 
-def documented_learned(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+def documented_learned(function: Function) -> Function:
     """As ``documented``, for an activation with learned parameters."""
     name = function.__name__
     spec = specs[name]

@@ -1,14 +1,12 @@
 """The softmax family: each row, which is the elements along one dimension, becomes a distribution or its logarithm."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 from torch.compiler import is_dynamo_compiling
 from torch.nn.functional import _get_softmax_dim
 
 from act_ext._register import entry
-from act_ext.functional._common import ops, require_tensor, specs
+from act_ext.functional._common import Function, ops, require_tensor, specs
 
 _ARGUMENTS = """
         input: the tensor to apply the function to.
@@ -36,7 +34,7 @@ _NOTES = """
 """
 
 
-def _documented(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+def _documented(function: Function) -> Function:
     """As ``documented``, for a function of rows, whose derivative takes the whole row's gradient."""
     spec = specs[function.__name__]
     text, example, code = (function.__doc__ or "").partition("\n    Example:\n")
