@@ -1,7 +1,8 @@
 """Builds act_ext: an op library without Python (act_ext/libact_ext.so) and the module _C that links to it.
 
 Environment: FORCE_CUDA=1 or 0, TORCH_CUDA_ARCH_LIST, CUDA_HOME, MAX_JOBS, CXX; ACT_EXT_CPU_CAPABILITIES, the
-instruction sets to build kernels for beside the one for any processor: "avx2,avx512" if it is not set, "" for none.
+instruction sets to build kernels for beside the one for any processor: "avx2,avx512" if it is not set, "" for none;
+ACT_EXT_SANITIZE, gcc's sanitizers to build the op library with (.ci/sanitize).
 """
 
 import os
@@ -44,6 +45,13 @@ WARNINGS = ["-Wall", "-Wno-unknown-pragmas", "-Wno-psabi", "-Wno-ignored-attribu
 WARNINGS += ["-Wno-uninitialized", "-Wno-maybe-uninitialized"]  # of gcc's own headers
 CXX_FLAGS = ["-std=c++20", "-g0", "-fPIC", "-fvisibility=hidden", "-fopenmp", *WARNINGS]
 CXX_FLAGS += ["-DAT_PER_OPERATOR_HEADERS"]  # no header of torch's includes all of its operators' headers
+LINK_FLAGS = ["-fopenmp", "-Wl,-soname,libact_ext.so"]
+SANITIZERS = os.environ.get("ACT_EXT_SANITIZE")
+if SANITIZERS:
+    # With checks of every variable's place on the stack, or more optimized, the kernels would take an hour to compile.
+    CXX_FLAGS += [f"-fsanitize={SANITIZERS}", "-fno-sanitize-recover=all", "-g1", "--param=asan-stack=0"]
+    MATH_FLAGS[0] = "-O1"
+    LINK_FLAGS.append(f"-fsanitize={SANITIZERS}")
 NVCC_FLAGS = ["-std=c++20", "-O3", "-fmad=false", "-Xcompiler=-fvisibility=hidden"]
 
 
@@ -177,7 +185,7 @@ def op_library():
         "act_ext.libact_ext",
         ["csrc/registry.cpp", *portable, *sources("torch"), *cuda_sources],
         extra_compile_args={"cxx": [*CXX_FLAGS, "-O2", *define], "nvcc": NVCC_FLAGS},
-        extra_link_args=["-fopenmp", "-Wl,-soname,libact_ext.so"],
+        extra_link_args=LINK_FLAGS,
         depends=HEADERS,
     )
     # It loads into C++ programs that have no Python.
