@@ -31,8 +31,10 @@ def _plot(options: argparse.Namespace) -> None:
         axes.figure.savefig(options.output, dpi=options.dpi)
         print(options.output)
     else:
-        from matplotlib import pyplot
+        from matplotlib import get_backend, pyplot
 
+        if get_backend().lower() == "agg":
+            raise RuntimeError("there is no display to draw on: give -o FILE")
         pyplot.show()
 
 

@@ -30,7 +30,7 @@ def _load() -> ModuleType:
     except ImportError as error:
         raise ImportError(
             f"act_ext is not built in {Path(__file__).parent}: leave the source folder if it is installed, "
-            f"or run `{REBUILD}` in it"
+            "or run `pip install --no-build-isolation --editable .` in it"
         ) from error
     facts = [
         ("torch", build.TORCH, torch.__version__, lambda v: v.split(".")[:2]),

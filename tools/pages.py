@@ -41,8 +41,9 @@ WORDS = (
     "minus infinity (below), infinity (above) or both. *Cn*: its first n derivatives are continuous, the next is not."
 )
 ERRORS = (
-    "The tables give the worst errors: half a unit is perfect rounding. Large native ones come from the tails, where "
-    "torch gives 0 or loses all digits: [Accuracy](../accuracy.md)."
+    "The tables give the worst errors: half a unit is perfect rounding. *native* is torch's function, or the usual "
+    "composition of torch's where it has none; its large errors come from the tails, where it gives 0 or loses all "
+    "digits: [Accuracy](../accuracy.md)."
 )
 
 
@@ -86,7 +87,7 @@ def speeds_of(name: str, measured: list[dict[str, str]]) -> list[str]:
     if not found:
         return []
     text = "; ".join(f"{direction}: {', '.join(each)}" for direction, each in found.items())
-    return [f"Times as fast as torch at 2^20 elements, one thread: {text}.", ""]
+    return [f"Times as fast as native at 2^20 elements, one thread: {text}.", ""]
 
 
 def section(spec: dict[str, Any], published: dict[str, Any], measured: list[dict[str, str]]) -> list[str]:

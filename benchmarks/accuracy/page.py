@@ -143,6 +143,9 @@ def worse_than_published(results: dict[str, dict[str, Any]]) -> list[str]:
     published = json.loads(PUBLISHED.read_text())["results"]
     worse = []
     for key, found in results.items():
+        if key not in published:
+            worse.append(f"{key}: nothing is published yet: python -m benchmarks.accuracy --ops {key.split()[0]}")
+            continue
         for what, stats in found.items():
             limit = published[key][what]
             if stats["worst"] > limit["worst"] or stats["wrong"] > limit["wrong"]:
