@@ -48,9 +48,11 @@ CXX_FLAGS += ["-DAT_PER_OPERATOR_HEADERS"]  # no header of torch's includes all 
 LINK_FLAGS = ["-fopenmp", "-Wl,-soname,libact_ext.so"]
 SANITIZERS = os.environ.get("ACT_EXT_SANITIZE")
 if SANITIZERS:
-    # With checks of every variable's place on the stack, or more optimized, the kernels would take an hour to compile.
+    # Kernels would take hours to compile with checks of the stack or with more optimization, and those of vectors with
+    # checks of each operation.
     CXX_FLAGS += [f"-fsanitize={SANITIZERS}", "-fno-sanitize-recover=all", "-g1", "--param=asan-stack=0"]
     MATH_FLAGS[0] = "-O1"
+    CPU_FLAGS = {name: flags + ["-fno-sanitize=undefined"] * (name != "DEFAULT") for name, flags in CPU_FLAGS.items()}
     LINK_FLAGS.append(f"-fsanitize={SANITIZERS}")
 NVCC_FLAGS = ["-std=c++20", "-O3", "-fmad=false", "-Xcompiler=-fvisibility=hidden"]
 
