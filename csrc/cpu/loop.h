@@ -8,17 +8,17 @@
 #include "table.h"
 
 #if defined(CPU_CAPABILITY_DEFAULT) && !defined(__aarch64__)
-#define ACT_EXT_SCALAR 1
+#define ACT_EXT_NO_VECTORS 1
 #include <c10/util/BFloat16.h>
 #include <c10/util/Half.h>
 #else
-#define ACT_EXT_SCALAR 0
+#define ACT_EXT_NO_VECTORS 0
 #include "vec.h"
 #endif
 
 namespace act_ext::CPU_CAPABILITY {
 
-#if ACT_EXT_SCALAR
+#if ACT_EXT_NO_VECTORS
 // An x86 processor without AVX2: one element at a time.
 template <class S>
 struct Memory {
@@ -125,18 +125,18 @@ void run_in_float32(cpu::Kernel kernel, char* const* operands, int64_t n, const 
 // Whether a format of 16 bits shares float32's kernel: second derivatives are seldom wanted and processors without AVX2
 // are few, and kernels of their own would be a fifth of the time to build.
 template <class S, Pass pass>
-inline constexpr bool shares_float32 = sizeof(S) == 2 && (is_second(pass) || ACT_EXT_SCALAR);
+inline constexpr bool shares_float32 = sizeof(S) == 2 && (is_second(pass) || ACT_EXT_NO_VECTORS);
 
 template <template <class> class Op, Pass pass, class S>
 void kernel(char* const* operands, int64_t n, const double* params) {
-  using Step = Step<Op, pass, typename Memory<S>::V>;
+  using F = Step<Op, pass, typename Memory<S>::V>;
   if constexpr (pass == Pass::forward && Op<float>::spec.constant_slope == 1) {
     // f(x) = x: not even a conversion.
     std::memcpy(operands[0], operands[1], n * sizeof(S));
   } else if constexpr (shares_float32<S, pass>) {
-    run_in_float32<S, Step::outputs, Step::inputs>(kernel<Op, pass, float>, operands, n, params);
+    run_in_float32<S, F::outputs, F::inputs>(kernel<Op, pass, float>, operands, n, params);
   } else {
-    run_contiguous<S>(Step(params), operands, n);
+    run_contiguous<S>(F(params), operands, n);
   }
 }
 

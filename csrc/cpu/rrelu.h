@@ -12,7 +12,7 @@ namespace act_ext::CPU_CAPABILITY {
 // To nearest even, in order.
 template <class S>
 ACT_FN void round_to(const float* from, S* to, int count) {
-#if defined(CPU_CAPABILITY_DEFAULT) && !defined(__aarch64__)
+#if ACT_EXT_NO_VECTORS
   for (int i = 0; i < count; ++i) to[i] = static_cast<S>(from[i]);
 #else
   constexpr int size = Vectorized<S>::size();
