@@ -30,8 +30,6 @@ FAMILIES = ["literature", "softmax", "learned", "gated_units", "gated", "logarit
 FAMILIES += ["exponential", "periodic", "maxout", "rrelu"]
 CPU_FLAGS = {"DEFAULT": []}
 if platform.machine() == "x86_64":
-    # Without vectors there is little to gain from longer code.
-    CPU_FLAGS["DEFAULT"] = ["-O2"]
     avx2 = ["-mavx2", "-mfma", "-mf16c"]
     known = {"avx2": avx2, "avx512": [*avx2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"]}
     for name in filter(None, os.environ.get("ACT_EXT_CPU_CAPABILITIES", "avx2,avx512").split(",")):

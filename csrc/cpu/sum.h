@@ -11,9 +11,9 @@ namespace act_ext::CPU_CAPABILITY {
 
 template <class S>
 using Wide = Scalar<typename Memory<S>::V>;  // what S is computed in
-// Fewer where there are no vectors.
+// Fewer where there are no vectors, but not in float64, whose sums nothing wider holds.
 template <class S>
-inline constexpr int kLanes = (Memory<S>::size == 1 ? 16 : 128) / sizeof(Wide<S>);
+inline constexpr int kLanes = (Memory<S>::size == 1 && sizeof(Wide<S>) == 4 ? 16 : 128) / sizeof(Wide<S>);
 template <class S>
 inline constexpr int64_t kBlock = 16 * kLanes<S>;
 
