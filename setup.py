@@ -7,6 +7,7 @@ ACT_EXT_SANITIZE, gcc's sanitizers to build the op library with (.ci/sanitize).
 
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -94,12 +95,14 @@ def require_compiler():
     if shutil.which(command[0]) is None:
         sys.exit(f"{needed}, and there is no {command[0]}: install one or set CXX")
     asked = subprocess.run([*command, "-E", "-dM", "-x", "c++", os.devnull], capture_output=True, text=True)
-    macros = dict((*line.split(maxsplit=2), "")[1:3] for line in asked.stdout.splitlines())
+    # clang calls itself an old g++ too.
     for name, macro, least in [("clang", "__clang_major__", 14), ("g++", "__GNUC__", 11)]:
-        if macro in macros:
-            if int(macros[macro]) < least:
-                sys.exit(f"{needed}, but {shlex.join(command)} is {name} {macros[macro]}: install one or set CXX")
-            return
+        found = re.search(rf"^#define {macro} (\d+)$", asked.stdout, re.MULTILINE)
+        if found is None:
+            continue
+        if int(found[1]) < least:
+            sys.exit(f"{needed}, but {shlex.join(command)} is {name} {found[1]}: install one or set CXX")
+        return
 
 
 def sources(*folders, suffixes=(".cpp",)):

@@ -123,7 +123,7 @@ void run_in_float32(cpu::Kernel kernel, char* const* operands, int64_t n, const 
 }
 
 // Whether a format of 16 bits shares float32's kernel: second derivatives are seldom wanted and processors without AVX2
-// are few, and kernels of their own would be a fifth of the time to build.
+// are few, and kernels of their own would be a fifth of a family's time to compile.
 template <class S, Pass pass>
 inline constexpr bool shares_float32 = sizeof(S) == 2 && (is_second(pass) || ACT_EXT_NO_VECTORS);
 
