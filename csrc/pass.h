@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "math/dual.h"
+#include "math/pieces.h"
 
 namespace act_ext {
 
@@ -107,7 +108,7 @@ struct Step<Op, pass, V, Kind::pointwise> {
 
   ACT_FN explicit Step(const double* params) : op(with_params<Op, Value>(params)) {}
 
-  ACT_FN V operator()(V x) const { return op.forward(x); }
+  ACT_FN V operator()(V x) const { return value_of(op, x); }
   ACT_FN V operator()(V g, V s) const { return times_slope<gates>(g, slope(s)); }
   ACT_FN V operator()(V h, V g, V s) const { return times_slope<gates>(h * g, slope(Dual<V>(s, V(1))).d); }
 
@@ -116,7 +117,7 @@ struct Step<Op, pass, V, Kind::pointwise> {
     if constexpr (is_from_result(pass)) {
       return op.slope_from_result(s);
     } else {
-      return op.slope(s);
+      return slope_of(op, s);
     }
   }
 };

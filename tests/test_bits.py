@@ -51,6 +51,18 @@ def test_layout_and_position(case, dtype):
 
 
 @each_dtype
+@each_default
+def test_neighbours(case, dtype):
+    """What pieces do not reach (csrc/math/pieces.h) changes nothing beside it."""
+    x, g = torch.linspace(-20, 20, 2048).to(dtype), inputs(dtype, 2048)
+    among = x.clone()
+    among[::7] = 1000.0
+    kept = among == x
+    for got, want in zip(passes(case, among, g), passes(case, x, g), strict=True):
+        assert same_bits(got[kept], want[kept])
+
+
+@each_dtype
 def test_elements_that_vectors_pass_on(dtype):
     """An angle near a multiple of pi, or a large one, is the business of no other element."""
     steps = torch.arange(-400, 400, dtype=torch.float64)

@@ -4,6 +4,7 @@
 
 #include "../math/logistic.h"
 #include "../math/normal.h"
+#include "../math/tables.h"
 
 namespace act_ext {
 
@@ -23,7 +24,7 @@ template <class V, class X>
 ACT_FN V logistic_gate_slope(V w, X z) {
   const auto s = logistic(z);
   const V bounded = clamp(w, V(-exp_limit<V>), V(exp_limit<V>));
-  return s.times_top(fma(bounded, s.other, s.denominator), squared_denominator(s.e));
+  return s.times_top(step(bounded, s.other, s.denominator), squared_denominator(s.e));
 }
 
 // A value with its slope, where one quotient gives both.
@@ -62,6 +63,7 @@ struct Silu {
     return select(x < V(sigmoid_is_one<V>), logistic_gate(above, exp_ratio<-1>(-above)), x);
   }
   ACT_FN V slope(V x) const { return logistic_gate_slope(x, x); }
+  ACT_FN Near<V> near_slope(V x) const { return in_pieces_below<SiluSlopeBelow>(x); }
   ACT_FN ValueAndSlope<V> value_and_slope(V x) const { return logistic_gate_and_slope(x, x, bounded_product(x)); }
 };
 
@@ -85,6 +87,7 @@ struct Swish {
     const auto z = product(beta, x);
     return logistic_gate_slope(z.hi, z);
   }
+  ACT_FN Near<V> near_slope(V x) const { return in_pieces_below<SiluSlopeBelow>(product(beta, x)); }
   ACT_FN ValueAndSlope<V> value_and_slope(V x) const {
     const auto z = product(beta, x);
     return logistic_gate_and_slope(x, z, bounded_product(z.hi));
@@ -117,6 +120,7 @@ struct QuickGelu {
     const auto z = argument(x);
     return logistic_gate_slope(z.hi, z);
   }
+  ACT_FN Near<V> near_slope(V x) const { return in_pieces_below<SiluSlopeBelow>(argument(x)); }
   ACT_FN ValueAndSlope<V> value_and_slope(V x) const {
     const auto z = argument(x);
     return logistic_gate_and_slope(x, z, bounded_product(z.hi));
@@ -139,7 +143,9 @@ struct Gelu {
     const auto t = normal_tail(x);
     return at_least(x, V(-0.0)) - t.times_power(t.a_times_ratio());
   }
+  ACT_FN Near<V> near_forward(V x) const { return less_pieces<GeluTail>(x); }
   ACT_FN V slope(V x) const { return value_and_slope(x).slope; }
+  ACT_FN Near<V> near_slope(V x) const { return in_pieces_below<GeluSlopeBelow>(x); }
   ACT_FN ValueAndSlope<V> value_and_slope(V x) const {
     const auto t = normal_tail(x);
     // One table gives both: R(a), and less a times the density at 0.
@@ -162,15 +168,18 @@ struct GeluTanh {
                              .heavy = true};
   ACT_FN V forward(V x) const {
     const V above = at_least(x, V(-lowest));
-    return select(x < V(one), logistic_gate(above, exp_ratio<-1>(-argument(above))), x);
+    const auto e = exp_ratio<-1>(-argument(above));
+    return select(x < V(one), divided(Pair<V>{above * e.bottom, V(0)}, e.denominator()), x);
   }
+  ACT_FN Near<V> near_forward(V x) const { return less_pieces<GeluTanhTail>(x); }
   ACT_FN V slope(V x) const {
     // As logistic_gate_slope, with w = x dz/dx left as a product.
     const V bounded = clamp(x, V(-limit), V(limit));
     const V dz = fma(V(3 * cubic), bounded * bounded, V(linear + linear_rest));
     const auto s = logistic(argument(bounded));
-    return s.times_top(fma(bounded * s.other, dz, s.denominator), squared_denominator(s.e));
+    return s.times_top(step(bounded * s.other, dz, s.denominator), squared_denominator(s.e));
   }
+  ACT_FN Near<V> near_slope(V x) const { return in_pieces_below<GeluTanhSlopeBelow>(x); }
   ACT_FN ValueAndSlope<V> value_and_slope(V x) const {
     const V bounded = clamp(x, V(-limit), V(is_single<V> ? 8 : 18));
     return logistic_gate_and_slope(x, argument(bounded),
@@ -208,15 +217,15 @@ struct Mish {
     // With e = e^x = (1 + q) 2^n: x e (e + 2) / (e (e + 2) + 2). What x (e + 2), the numerator and the denominator
     // round off is made good.
     const V above = at_least(x, V(-exp_limit<V>));
-    const Exp<V> parts = exp_parts(above);
-    const Power<V> power(parts.n);
-    const V unit = scale(V(1), power), e = fma(unit, parts.q, unit), other = fma(unit, parts.q, V(2) + unit);
-    const auto factor = product(above, other);
-    const V top = fma(factor.hi, parts.q, factor.hi), bottom = fma(e, other, V(2));
-    const V top_rest = fma(factor.hi, parts.q, factor.hi - top) + factor.lo, bottom_rest = fma(e, other, V(2) - bottom);
-    const V y = scale(divided(Pair<V>{top, top_rest}, Pair<V>{bottom, bottom_rest}), power);
+    const auto e = bounded_exp(x, sigmoid_is_one<V>);
+    const auto [value, rest] = e.pair();
+    const V other = V(2) + value, bottom = fma(value, other, V(2));
+    const V bottom_rest = fma(rest, other, fma(value, other, V(2) - bottom));
+    const auto top = product(product(above, other), e.mantissa());
+    const V y = scale(divided(top, Pair<V>{bottom, bottom_rest}), e.power);
     return select(x < V(sigmoid_is_one<V>), y, x);
   }
+  ACT_FN Near<V> near_forward(V x) const { return times_pieces<MishGate>(x); }
   // With e = e^-|x|: tanh(softplus(x)) = m / d, below 0 with a factor e before it. m and d are polynomials in e whose
   // coefficients change their order with the sign of x, and so is the slope's numerator, (1 + e) 4 x or its multiple
   // by e^2 added to m d.
@@ -229,8 +238,9 @@ struct Mish {
     // d^2 multiplied out: each step rounds less than the last.
     const auto [d0, d4] = ends(V(4), V(1), s);
     const auto [d1, d3] = ends(V(8), V(4), s);
-    return s.times_top(numerator, fma(s.e, fma(s.e, fma(s.e, fma(s.e, d4, d3), V(8)), d1), d0));
+    return s.times_top(Pair<V>{numerator, V(0)}, fma(s.e, fma(s.e, fma(s.e, fma(s.e, d4, d3), V(8)), d1), d0));
   }
+  ACT_FN Near<V> near_slope(V x) const { return in_pieces<MishSlope>(x); }
 
  private:
   // (a, b) below 0, (b, a) above.

@@ -11,7 +11,7 @@ namespace act_ext {
 // F(gate) up, F an activation without parameters.
 template <template <class> class F, class V>
 struct GatedBy {
-  ACT_FN V gate(V a) const { return F<V>{}.forward(a); }
+  ACT_FN V gate(V a) const { return value_of(F<V>{}, a); }
   ACT_FN V gate_slope(V a) const {
     if constexpr (F<V>::spec.saves == Saves::nothing) {
       return V(F<V>::spec.constant_slope);
@@ -22,7 +22,9 @@ struct GatedBy {
     }
   }
   ACT_FN ValueAndSlope<V> gate_and_slope(V a) const {
-    if constexpr (requires(F<V> activation) { activation.value_and_slope(a); }) {
+    if constexpr (has_near_forward<F<V>, V> && has_near_slope<F<V>, V>) {
+      return {value_of(F<V>{}, a), slope_of(F<V>{}, a)};
+    } else if constexpr (requires(F<V> activation) { activation.value_and_slope(a); }) {
       return F<V>{}.value_and_slope(a);
     } else {
       return {gate(a), gate_slope(a)};

@@ -19,7 +19,7 @@ struct HardMish {
   ACT_FN V forward(V x) const {
     // Below -2 the result is 0, and -inf * 0 does not arise.
     const V bounded = at_least(x, V(-2));
-    return bounded * at_most(fma(V(0.5), bounded, V(1)), V(1));
+    return select(x > V(0), x, copysign(fma(V(0.5) * bounded, bounded, bounded), x));
   }
   ACT_FN V slope(V x) const { return select(x < V(-2), V(0), at_most(x + V(1), V(1))); }
 };
@@ -125,9 +125,17 @@ struct Lisht {
     const auto t = tanh_quotient(a);
     return select(a < V(20), divided(product(a, t.top), t.bottom), a);
   }
+  ACT_FN Near<V> near_forward(V x) const {
+    const V a = abs(x);
+    return {a < V(TanhOver::high), rounded(product(product(x, x), TanhOver::at(a)))};
+  }
   ACT_FN V slope(V x) const {
     const auto [t, sech2] = tanh_and_slope(abs(x));
     return copysign(fma(at_most(abs(x), V(exp_limit<V> / 2)), sech2, t), x);
+  }
+  ACT_FN Near<V> near_slope(V x) const {
+    const V a = abs(x);
+    return {a < V(LishtSlopeOver::high), x * LishtSlopeOver::at(a).hi};
   }
 };
 
@@ -150,6 +158,7 @@ struct TanhExp {
     const V near = divided(Pair<V>{top.hi, fma(x, change, top.lo)}, Pair<V>{t.bottom.hi, t.bottom.lo - change});
     return select(x < V(-tail), e.times(e.above), select(x < V(largest), near, x));
   }
+  ACT_FN Near<V> near_forward(V x) const { return times_pieces<TanhExpGate>(x); }
   ACT_FN V slope(V x) const {
     const auto e = bounded_exp(x, largest);
     const V bounded = clamp(x, V(-tail), V(largest));
@@ -160,6 +169,7 @@ struct TanhExp {
     return select(x < V(-tail), scale(fma(e.above, e.p, e.p), e.power),
                   select(x < V(0), below, fma(bounded * e.value, sech2, top)));
   }
+  ACT_FN Near<V> near_slope(V x) const { return in_pieces<TanhExpSlope>(x); }
 
  private:
   // Below -tail tanh(e^x) is e^x after rounding; above `largest` it is 1.
@@ -186,6 +196,7 @@ struct Smish {
     return select(x < V(sigmoid_is_one<V>), scale(divided(product_of_all, bottom), e.power),
                   times_constant(x, 0.6, 0x1.999999999999ap-56));
   }
+  ACT_FN Near<V> near_forward(V x) const { return times_pieces<SmishGate>(x); }
   ACT_FN V slope(V x) const {
     const auto parts = bounded_exp(x, sigmoid_is_one<V>);
     const V bounded = at_most(parts.above, V(sigmoid_is_one<V>)), e = parts.value;
@@ -197,6 +208,7 @@ struct Smish {
     const V far = fma(n, parts.q, n) / horner(e, 4, 24, 56, 60, 25);
     return scale(select(x < V(-1), far, near), parts.power);
   }
+  ACT_FN Near<V> near_slope(V x) const { return in_pieces<SmishSlope>(x); }
 
  private:
   ACT_FN static V denominator(V e) { return fma(e, fma(V(5), e, V(6)), V(2)); }
@@ -220,6 +232,7 @@ struct Logish {
     const V near = copysign(scale(rounded(product(logarithm, e.above)), e.power), x);
     return select(x < V(sigmoid_is_one<V>), near, times_constant(x, ln2_hi, ln2_lo));
   }
+  ACT_FN Near<V> near_forward(V x) const { return times_pieces<LogishGate>(x); }
   ACT_FN V slope(V x) const {
     const auto e = bounded_exp(x, sigmoid_is_one<V>);
     const V bounded = at_most(e.above, V(sigmoid_is_one<V>)), value = logarithm(e);
@@ -228,6 +241,7 @@ struct Logish {
     const V rest = fma(-bounded * part, e.value * fma(V(2), e.value, V(3)), value - e.p);
     return scale(select(x < V(-1), fma(e.p, V(1) + bounded, rest), fma(bounded, part, value)), e.power);
   }
+  ACT_FN Near<V> near_slope(V x) const { return in_pieces<LogishSlope>(x); }
 
  private:
   // log(1 + sigmoid(x)) but for the power.
@@ -254,6 +268,7 @@ struct Gish {
         select(x < V(largest), copysign(rounded(product(logarithm, x)), x), times_constant(x, ln2_hi, ln2_lo));
     return select(x < V(-tail), e.times(e.above), near);
   }
+  ACT_FN Near<V> near_forward(V x) const { return times_pieces<GishGate>(x); }
   ACT_FN V slope(V x) const {
     const auto e = bounded_exp(x, largest);
     const V bounded = clamp(x, V(-tail), V(largest));
@@ -264,6 +279,7 @@ struct Gish {
                   select(x < V(-1), fma(e.value, V(1) + bounded, rest),
                          fma(bounded, e.value * decay / (V(2) - decay), logarithm)));
   }
+  ACT_FN Near<V> near_slope(V x) const { return in_pieces<GishSlope>(x); }
 
  private:
   // Below -tail log(2 - e^-e^x) is e^x after rounding; above `largest` it is log 2.
@@ -295,6 +311,9 @@ struct Phish {
     const V far = select(x < V(one), divided(product(ratio.top, x), ratio.bottom), x);
     return select(x < V(0), below, select(x < V(high), near, far));
   }
+  ACT_FN Near<V> near_forward(V x) const {
+    return {(x > V(PhishOver::low)) & (x < V(PhishOver::high)), rounded(product(product(x, x), PhishOver::at(x)))};
+  }
   ACT_FN V slope(V x) const {
     const auto t = normal_tail(x);
     const auto [gelu, gelu_slope] = Gelu<V>{}.value_and_slope(x);
@@ -310,6 +329,10 @@ struct Phish {
     const auto [value, sech2] = tanh_and_slope(at_least(gelu, V(0)));
     const V above = fma(at_most(x, V(exp_limit<V> / 2)) * gelu_slope, sech2, value);
     return select(x < V(low), below, select(x < V(high), around_0, above));
+  }
+  ACT_FN Near<V> near_slope(V x) const {
+    const auto [holds, factor] = in_pieces<PhishSlopeOver>(x);
+    return {holds, x * factor};
   }
 
  private:

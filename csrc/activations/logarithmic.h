@@ -101,6 +101,7 @@ struct Serf {
     const V far = scale(rounded(product(e.mantissa(), product(c, e.above))), e.power);
     return select(x < V(-tail), far, select(x < V(largest), copysign(rounded(product(value, x)), x), x));
   }
+  ACT_FN Near<V> near_forward(V x) const { return times_pieces<SerfGate>(x); }
   ACT_FN V slope(V x) const {
     const auto e = bounded_exp(x, largest);
     const V bounded = clamp(x, V(-tail), V(largest)), one_and_e = V(1) + e.value;
@@ -115,6 +116,7 @@ struct Serf {
     const V far = scale(V(two_over_sqrt_pi) * fma(e.above, e.p, e.p), e.power);
     return select(x < V(-tail), far, select(x < V(-1), below, above));
   }
+  ACT_FN Near<V> near_slope(V x) const { return in_pieces<SerfSlope>(x); }
 
  private:
   // Below -tail erf(log(1 + e^x)) is 2 / sqrt(pi) e^x after rounding; above `largest` it is 1.

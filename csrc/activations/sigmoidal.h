@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "../math/logistic.h"
+#include "../math/tables.h"
 
 namespace act_ext {
 
@@ -19,6 +20,7 @@ struct Sigmoid {
       .saves = Saves::result,
       .heavy = true};
   ACT_FN V forward(V x) const { return sigmoid(x); }
+  ACT_FN Near<V> near_forward(V x) const { return in_pieces_below<SigmoidBelow>(x); }
   ACT_FN V slope(V y) const { return y * (V(1) - y); }
 };
 
@@ -32,8 +34,13 @@ struct Logsigmoid {
                              .facts = Facts{.supremum = 0, .zero_centred = false, .saturates = Saturates::above},
                              .heavy = true};
   ACT_FN V forward(V x) const {
-    const auto logarithm = log1p_of_inverse(exp_ratio<-1>(at_most(abs(x), V(exp_zero<V>))));
+    const auto logarithm = exact_log1p_of_inverse(exp_ratio<-1>(at_most(abs(x), V(exp_zero<V>))));
     return (at_most(x, V(0)) - logarithm.hi) - logarithm.lo;
+  }
+  ACT_FN Near<V> near_forward(V x) const {
+    const auto logarithm = SoftplusBelow::at(minus_abs(x));
+    const auto total = sum(at_most(x, V(0)), -logarithm.hi);
+    return {abs(x) < V(-SoftplusBelow::low), total.hi + (total.lo - logarithm.lo)};
   }
   ACT_FN V slope(V x) const { return sigmoid_of_minus(x); }
 };
@@ -66,10 +73,20 @@ struct Tanhshrink {
     const V a = abs(x), above = (a - V(1)) + complement(a);
     return select(a > V(1), copysign(above, x), tanh_defect(x));
   }
+  ACT_FN Near<V> near_forward(V x) const {
+    const V a = abs(x);
+    const auto [hi, lo] = product(product(x, x), TanhDefect::at(a));
+    return {a < V(TanhDefect::high), fma(x, hi, x * lo)};
+  }
   ACT_FN V slope(V x) const {
     // Squaring doubles the error of tanh: here it is 1 minus something small, or x minus something small.
     const V a = abs(x), t = select(a > V(1), V(1) - complement(a), tanh_near_0(a));
     return t * t;
+  }
+  ACT_FN Near<V> near_slope(V x) const {
+    const V a = abs(x);
+    const auto t = product(TanhOver::at(a), x);
+    return {a < V(TanhOver::high), fma(t.hi, t.hi, (t.hi + t.hi) * t.lo)};
   }
 
  private:
@@ -112,24 +129,37 @@ struct Softplus {
       .heavy = true};
   V beta, threshold;
   ACT_FN V forward(V x) const {
-    const V z = beta * x;
     const auto above = clamped(product(abs(beta), abs(x)), V(0), V(exp_zero<V>));
-    // 1 / beta in two words, by halves: it is finite wherever the result is. Elsewhere the largest number does, without
-    // a second word.
-    const V inverse = clamp(V(0.5) / beta, V(-largest), V(largest));
-    const V rounding = fma(-inverse, beta, V(0.5)) / beta;
-    const V rest = select(abs(rounding) < abs(inverse), rounding, V(0));
-    const auto [hi, lo] = twice(log1p_of_inverse(exp_ratio<-1>(above)));
-    const V curve = fma(hi, inverse, fma(hi, rest, fma(lo, inverse, select(z > V(0), x, V(0)))));
-    return select(z > threshold, x, curve);
+    return with_logarithm(x, exact_log1p_of_inverse(exp_ratio<-1>(above)));
+  }
+  ACT_FN Near<V> near_forward(V x) const {
+    const auto above = product(abs(beta), abs(x));
+    return {above.hi < V(-SoftplusBelow::low), with_logarithm(x, SoftplusBelow::at(-above))};
   }
   ACT_FN V slope(V x) const {
     const auto z = product(beta, x);
     return select(z.hi > threshold, V(1), sigmoid(z));
   }
+  ACT_FN Near<V> near_slope(V x) const {
+    const auto z = product(beta, x);
+    const auto near = in_pieces_below<SigmoidBelow>(z);
+    return {near.holds, select(z.hi > threshold, V(1), near.value)};
+  }
 
  private:
   static constexpr double largest = std::numeric_limits<Scalar<V>>::max();
+  // Given log(1 + e^-|beta x|).
+  ACT_FN V with_logarithm(V x, Pair<V> logarithm) const {
+    const V z = beta * x;
+    // 1 / beta in two words, by halves: it is finite wherever the result is. Elsewhere the largest number does, without
+    // a second word.
+    const V inverse = clamp(V(0.5) / beta, V(-largest), V(largest));
+    const V rounding = fma(-inverse, beta, V(0.5)) / beta;
+    const V rest = select(abs(rounding) < abs(inverse), rounding, V(0));
+    const auto [hi, lo] = twice(logarithm);
+    const V curve = fma(hi, inverse, fma(hi, rest, fma(lo, inverse, select(z > V(0), x, V(0)))));
+    return select(z > threshold, x, curve);
+  }
 };
 
 using Sigmoidal = List<Sigmoid, Logsigmoid, Tanh, Tanhshrink, Softsign, Softplus>;

@@ -95,6 +95,16 @@ struct Pair {
   V hi, lo;
 };
 
+// The leading word of an argument in one word or two.
+template <class V>
+ACT_FN V head(V x) {
+  return x;
+}
+template <class V>
+ACT_FN V head(Pair<V> x) {
+  return x.hi;
+}
+
 // The real number hi + lo, given as two doubles, in two words of V.
 template <class V>
 ACT_FN Pair<V> constant_pair(double hi, double lo = 0) {
@@ -159,6 +169,10 @@ ACT_FN Pair<V> operator-(Pair<V> x) {
   return {-x.hi, -x.lo};
 }
 template <class V>
+ACT_FN Pair<V> minus_abs(Pair<V> x) {
+  return {minus_abs(x.hi), select(x.hi < V(0), x.lo, -x.lo)};
+}
+template <class V>
 ACT_FN Pair<V> twice(Pair<V> x) {
   return {x.hi + x.hi, x.lo + x.lo};
 }
@@ -197,21 +211,6 @@ template <class V>
 ACT_FN Pair<V> step(V x, V inner, Pair<V> c) {
   const auto [hi, lo] = step(x, inner, c.hi);
   return {hi, lo + c.lo};
-}
-
-// A function of x in sixteen pieces, each a polynomial around a point of its own, in columns: the entries that a
-// vector's elements take from one register. For floats only.
-template <int kDegree>
-struct Pieces {
-  alignas(64) float point[16], coefficient[kDegree + 1][16];
-};
-// x lies in the piece that place tells: the multiple of a quarter of its power of 2, for four of these powers.
-template <class V, int kDegree>
-ACT_FN Pair<V> piecewise(const Pieces<kDegree>& pieces, V place, V x) {
-  const V piece = to_piece(place), h = x - entry(pieces.point, piece);
-  V y = entry(pieces.coefficient[kDegree], piece);
-  for (int k = kDegree - 1; k > 0; --k) y = fma(y, h, entry(pieces.coefficient[k], piece));
-  return step(h, y, entry(pieces.coefficient[0], piece));
 }
 
 // factor x for a factor, given as two doubles, that V's format rounds, and an x that is not negative.

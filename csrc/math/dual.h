@@ -22,6 +22,9 @@ struct ScalarOf<Dual<V>> {
 };
 
 template <class V>
+inline constexpr bool has_pieces<Dual<V>> = false;
+
+template <class V>
 ACT_FN Dual<V> operator+(Dual<V> a, Dual<V> b) {
   return {a.v + b.v, a.d + b.d};
 }

@@ -7,16 +7,6 @@
 
 namespace act_ext {
 
-// The leading word of an argument in one word or two.
-template <class V>
-ACT_FN V head(V x) {
-  return x;
-}
-template <class V>
-ACT_FN V head(Pair<V> x) {
-  return x.hi;
-}
-
 // e^x = (1 + q + rest) 2^n, n a whole number.
 template <class V>
 struct Exp {
@@ -111,8 +101,10 @@ template <class V>
 struct ExpRatio {
   V top, rest, bottom;
   V quick_sum, sum, twice_sum;  // top + bottom and 2 top + bottom with one rounding, quickly with two at +-2^24
+  V sum_rest;                   // what sum rounds off
 
   ACT_FN Pair<V> numerator() const { return {top, rest}; }
+  ACT_FN Pair<V> denominator() const { return {sum, sum_rest}; }
 };
 
 // Below -exp_zero e^x is 0 after rounding; below -gate_zero x e^x is.
@@ -140,12 +132,14 @@ ACT_FN auto exp_ratio(X x) {
   const V top = fma(slope, r, V(unit));
   // Where powers of 2 are so far apart that their sum is rounded, what it lacks comes with the smaller term.
   const V both = bottom + V(unit), and_twice = bottom + V(2 * unit);
+  const V beyond = fma(slope, r, (V(unit) - both) + bottom), sum = both + beyond;
   return ExpRatio<V>{top,
                      fma(slope, r, V(unit) - top),
                      bottom,
                      fma(slope, r, both),
-                     both + fma(slope, r, (V(unit) - both) + bottom),
-                     and_twice + fma(slope + slope, r, (V(2 * unit) - and_twice) + bottom)};
+                     sum,
+                     and_twice + fma(slope + slope, r, (V(2 * unit) - and_twice) + bottom),
+                     (both - sum) + beyond};
 }
 
 // e^x for the elements of a row, relative to their largest m: e^(x - base) 2^-n. A difference x - m would be rounded,

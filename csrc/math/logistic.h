@@ -15,8 +15,10 @@ struct Logistic {
   Power<V> top_power;  // that of e below 0, 1 above
 
   // sigmoid(z) denominator factor / divisor: where e is a factor, its power comes last.
-  ACT_FN V times_top(V factor, V divisor) const {
-    return scale(select(negative, fma(factor, q, factor), factor) / divisor, top_power);
+  ACT_FN V times_top(Pair<V> factor, V divisor) const {
+    const V part = select(negative, q, V(0)), top = fma(factor.hi, part, factor.hi);
+    const V rest = fma(factor.hi, part, factor.hi - top) + factor.lo;
+    return scale(divided(Pair<V>{top, rest}, Pair<V>{divisor, V(0)}), top_power);
   }
 };
 
@@ -55,7 +57,7 @@ ACT_FN auto bounded_exp_ratio(X z) {
 template <class X>
 ACT_FN auto sigmoid(X z) {
   const auto e = bounded_exp_ratio(-z);
-  return e.bottom / e.sum;
+  return divided(Pair{e.bottom, decltype(e.bottom)(0)}, e.denominator());
 }
 template <class X>
 ACT_FN auto sigmoid_of_minus(X z) {

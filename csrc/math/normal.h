@@ -2,6 +2,7 @@
 #pragma once
 
 #include "exp.h"
+#include "pieces.h"
 
 namespace act_ext {
 
@@ -44,7 +45,7 @@ ACT_FN V mills_ratio(V a) {
        {0.00775464968397f, 0.00414073646515f, 0.00231532994909f, 0.00132922278635f, 0.000608562814243f,
         0.000230847401586f, 9.4989008215e-5f, 4.20162406955e-5f, 1.40583243733e-5f, 3.85757854722e-6f, 1.2547138374e-6f,
         4.67157107877e-7f, 1.31505220416e-7f, 3.12299423925e-8f, 9.35913237288e-9f, 3.32583891264e-9f}}};
-  return rounded(piecewise(pieces, fma(a, V(2), V(2)), a));
+  return rounded(piecewise(pieces, to_piece(fma(a, V(2), V(2))), a));
 }
 template <class V>
   requires(is_single<V>)
@@ -75,7 +76,7 @@ ACT_FN Pair<V> a_times_mills_ratio(V a) {
         -0.000430402453586f, -0.000162202968172f, -6.59486256441e-5f, -1.97441085574e-5f, -4.66270271538e-6f,
         -1.32347899765e-6f, -4.35512801457e-7f, -1.04990676284e-7f, -2.05489158308e-8f, -5.22283610874e-9f,
         -1.60864066606e-9f}}};
-  return piecewise(pieces, fma(a, V(2), V(2)), a);
+  return piecewise(pieces, to_piece(fma(a, V(2), V(2))), a);
 }
 
 // In double R(a) (a + 4) on [0, 38.8] in t = (a - 4) / (a + 4), relative error 2^-59.3: the coefficients fall quickly,

@@ -1,0 +1,108 @@
+// Functions in sixteen pieces, each a polynomial around a point of its own, whose coefficients a vector's elements take
+// from registers: whatever the function, it costs some ten multiplications. For floats only.
+#pragma once
+
+#include "basic.h"
+
+namespace act_ext {
+
+template <class V>
+inline constexpr bool has_pieces = is_single<V>;
+
+// In columns: a register holds what all pieces have of one kind.
+template <int kDegree>
+struct Pieces {
+  alignas(64) float point[16], coefficient[kDegree + 1][16];
+};
+
+template <class V>
+ACT_FN V difference(V x, V y) {
+  return x - y;
+}
+template <class V>
+ACT_FN V difference(Pair<V> x, V y) {
+  return (x.hi - y) + x.lo;
+}
+// The polynomial that `piece`, in its last four bits, tells; x a V or a Pair. The points are such that the function and
+// its slope are nearly floats there, so that the first coefficients hardly round.
+template <class V, class X, int kDegree>
+ACT_FN Pair<V> piecewise(const Pieces<kDegree>& pieces, V piece, X x) {
+  const V h = difference(x, entry(pieces.point, piece));
+  V y = entry(pieces.coefficient[kDegree], piece);
+  for (int k = kDegree - 1; k > 1; --k) y = fma(y, h, entry(pieces.coefficient[k], piece));
+  const auto slope = step(h, y, entry(pieces.coefficient[1], piece));
+  const auto value = step(h, slope.hi, entry(pieces.coefficient[0], piece));
+  return {value.hi, fma(h, slope.lo, value.lo)};
+}
+
+// What pieces give of a function, and where they reach.
+template <class V>
+struct Near {
+  decltype(V(0) < V(0)) holds;
+  V value;
+};
+
+// From Table::low to Table::high: its function, and x times that.
+template <class Table, class V>
+ACT_FN Near<V> in_pieces(V x) {
+  return {(x > V(Table::low)) & (x < V(Table::high)), Table::at(x).hi};
+}
+template <class Table, class V>
+ACT_FN Near<V> times_pieces(V x) {
+  const auto [hi, lo] = Table::at(x);
+  return {(x > V(Table::low)) & (x < V(Table::high)), copysign(fma(x, hi, x * lo), x)};
+}
+
+// Of a function whose values at x and -x have the sum 1, given below 0: the same. x a V or a Pair.
+template <class Table, class X>
+ACT_FN auto in_pieces_below(X x) {
+  using V = decltype(head(x));
+  const V below = Table::at(minus_abs(x)).hi;
+  return Near<V>{abs(head(x)) < V(-Table::low), select(head(x) < V(0), below, V(1) - below)};
+}
+// max(x, 0) less a function of |x|.
+template <class Table, class V>
+ACT_FN Near<V> less_pieces(V x) {
+  const auto [hi, lo] = Table::at(abs(x));
+  return {abs(x) < V(Table::high), (at_least(x, V(-0.0)) - hi) - lo};
+}
+
+template <class V, class F>
+ACT_RARE V apart(const F& f, V x) {
+  return f(x);
+}
+// near where it holds, exact(x) elsewhere: seldom wanted, so it stands outside of the loop. Which of them an element
+// gets does not depend on its neighbours.
+template <class V, class F>
+ACT_FN V completed(Near<V> near, V x, const F& exact) {
+  if constexpr (std::is_same_v<V, Scalar<V>>) {
+    return near.holds ? near.value : exact(x);
+  } else {
+    if (all(near.holds)) return near.value;
+    return select(near.holds, near.value, apart(exact, x));
+  }
+}
+
+// op.forward(x) and op.slope(x), by pieces where the op has them.
+template <class Op, class V>
+inline constexpr bool has_near_forward = has_pieces<V> && requires(Op op, V x) { op.near_forward(x); };
+template <class Op, class V>
+inline constexpr bool has_near_slope = has_pieces<V> && requires(Op op, V x) { op.near_slope(x); };
+template <class Op, class V>
+ACT_FN V value_of(const Op& op, V x) {
+  if constexpr (has_near_forward<Op, V>) {
+    return completed(op.near_forward(x), x, [op](V x) { return op.forward(x); });
+  } else {
+    return op.forward(x);
+  }
+}
+template <class Op, class V>
+ACT_FN V slope_of(const Op& op, V x) {
+  if constexpr (has_near_slope<Op, V>) {
+    return completed(op.near_slope(x), x, [op](V x) { return op.slope(x); });
+  } else {
+    return op.slope(x);
+  }
+}
+
+}  // namespace act_ext

@@ -1,0 +1,284 @@
+"""Writes csrc/math/tables.h: activations and slopes in pieces (csrc/math/pieces.h), for where inputs mostly lie.
+
+python -m tools.tables takes some twenty seconds.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mpmath import (
+    cos,
+    cosh,
+    diff,
+    erf,
+    erfc,
+    exp,
+    expm1,
+    log,
+    log1p,
+    lu_solve,
+    matrix,
+    mp,
+    mpf,
+    nstr,
+    pi,
+    sqrt,
+    tanh,
+)
+
+from tools.fit import Function, to_float
+
+PATH = Path(__file__).parent.parent / "csrc/math/tables.h"
+COUNT = 16
+
+
+@dataclass
+class Table:
+    """f in pieces around the places of the numbers from `first` on. Where that is 0 or -15 they end at 0: a function of
+    |x| or of -|x|."""
+
+    name: str
+    text: str
+    f: Function
+    # A number is x times density, and for a function of |x| or -|x| more, the farther from 0: x (density + bend |x|).
+    density: float
+    degree: int
+    first: int
+    # Within 1 of this point, where a slope changes its sign, the error counts relative to 1, not to the slope.
+    zero: float | None = None
+    bend: float = 0.0
+
+    def scale(self, x: mpf) -> mpf:
+        return mpf(1) if self.zero is not None and abs(x - self.zero) < 1 else abs(self.f(x))
+
+    def place(self, number: mpf) -> mpf:
+        """The x of that number."""
+        return 2 * number / (self.density + sqrt(mpf(self.density) ** 2 + 4 * self.bend * abs(number)))
+
+    def ends(self, piece: int) -> tuple[mpf, mpf]:
+        """With a margin for what the rounding of a number adds."""
+        low, high = (self.place(self.first + piece + half) for half in (mpf("-0.502"), mpf("0.502")))
+        if self.first == 0:
+            return max(low, mpf(0)), high
+        if self.first == 1 - COUNT:
+            return low, min(high, mpf(0))
+        return low, high
+
+    def reach(self) -> tuple[str, str]:
+        """A little short of where the pieces end."""
+        return tuple(nstr(self.place(self.first + end), 6) for end in (mpf(-15) / 32, COUNT - mpf(17) / 32))
+
+
+def sigmoid(x: mpf) -> mpf:
+    return 1 / (1 + exp(-x))
+
+
+def softplus(x: mpf) -> mpf:
+    return log1p(exp(x))
+
+
+def normal(x: mpf) -> mpf:
+    return erfc(-x / sqrt(mpf(2))) / 2
+
+
+def density(x: mpf) -> mpf:
+    return exp(-x * x / 2) / sqrt(2 * pi)
+
+
+def at_0(f: Function, limit: float) -> Function:
+    """f, of which only its limit is known at 0."""
+    return lambda x: f(x) if abs(x) > mpf(10) ** -9 else mpf(limit)
+
+
+def tanh_argument(x: mpf) -> mpf:
+    """Of the sigmoid in the gelu with tanh."""
+    return sqrt(8 / pi) * (x + mpf("0.044715") * x**3)
+
+
+def silu_slope(x: mpf) -> mpf:
+    return sigmoid(x) * (1 + x * sigmoid(-x))
+
+
+def gelu_slope(x: mpf) -> mpf:
+    return normal(x) + x * density(x)
+
+
+def gelu_tanh_tail(a: mpf) -> mpf:
+    return a * sigmoid(-tanh_argument(a))
+
+
+def gelu_tanh_slope(x: mpf) -> mpf:
+    z, dz = tanh_argument(x), sqrt(8 / pi) * (1 + 3 * mpf("0.044715") * x**2)
+    return sigmoid(z) * (1 + x * dz * sigmoid(-z))
+
+
+def mish_gate(x: mpf) -> mpf:
+    n = exp(x) * (exp(x) + 2)
+    return n / (n + 2)
+
+
+def mish_slope(x: mpf) -> mpf:
+    return mish_gate(x) + x * sigmoid(x) * (1 - mish_gate(x) ** 2)
+
+
+def lisht_slope_over(x: mpf) -> mpf:
+    return tanh(x) / x + 1 / cosh(x) ** 2
+
+
+def tanhexp_slope(x: mpf) -> mpf:
+    return tanh(exp(x)) + x * exp(x) / cosh(exp(x)) ** 2
+
+
+def smish_gate(x: mpf) -> mpf:
+    return tanh(log1p(sigmoid(x)))
+
+
+def smish_slope(x: mpf) -> mpf:
+    return smish_gate(x) + x * sigmoid(x) * sigmoid(-x) / (1 + sigmoid(x)) * (1 - smish_gate(x) ** 2)
+
+
+def logish_gate(x: mpf) -> mpf:
+    return log1p(sigmoid(x))
+
+
+def logish_slope(x: mpf) -> mpf:
+    return logish_gate(x) + x * sigmoid(x) * sigmoid(-x) / (1 + sigmoid(x))
+
+
+def gish_gate(x: mpf) -> mpf:
+    return log1p(-expm1(-exp(x)))
+
+
+def gish_slope(x: mpf) -> mpf:
+    return gish_gate(x) + x * exp(x - exp(x)) / (2 - exp(-exp(x)))
+
+
+def serf_gate(x: mpf) -> mpf:
+    return erf(softplus(x))
+
+
+def serf_slope(x: mpf) -> mpf:
+    return serf_gate(x) + 2 * x * sigmoid(x) * exp(-(softplus(x) ** 2)) / sqrt(pi)
+
+
+def phish_slope_over(x: mpf) -> mpf:
+    g = x * normal(x)
+    return tanh(g) / x + gelu_slope(x) / cosh(g) ** 2
+
+
+TABLES = [
+    Table("SigmoidBelow", "sigmoid(x) at -|x|", sigmoid, 4 / 3, 7, -15),
+    Table("SiluSlopeBelow", "The slope of x sigmoid(x) at -|x|", silu_slope, 4 / 3, 7, -15, -1.2785),
+    Table("GeluTail", "|x| P(N > |x|)", lambda a: a * normal(-a), 1.8, 8, 0, bend=0.2),
+    Table("GeluSlopeBelow", "The slope of x P(N < x) at -|x|", gelu_slope, 1.8, 8, -15, -0.7518, 0.15),
+    Table("GeluTanhTail", "|x| sigmoid(-z(|x|)), z that of gelu_tanh", gelu_tanh_tail, 1.5, 8, 0, bend=0.3),
+    Table("GeluTanhSlopeBelow", "The slope of gelu_tanh at -|x|", gelu_tanh_slope, 1.5, 8, -15, -0.7525, 0.3),
+    Table("MishGate", "mish(x) / x", mish_gate, 4 / 3, 7, -8),
+    Table("MishSlope", "The slope of mish", mish_slope, 4 / 3, 8, -8, -1.1924),
+    Table("SoftplusBelow", "log(1 + e^x) at -|x|", softplus, 4 / 3, 7, -15),
+    Table("TanhOver", "tanh(x) / x at |x|", at_0(lambda x: tanh(x) / x, 1), 2, 7, 0),
+    Table("TanhDefect", "(x - tanh(x)) / x^3 at |x|", at_0(lambda x: (x - tanh(x)) / x**3, mpf(1) / 3), 2, 7, 0),
+    Table("LishtSlopeOver", "The slope of lisht, over x, at |x|", at_0(lisht_slope_over, 2), 2, 7, 0),
+    Table("TanhExpGate", "tanh(e^x)", lambda x: tanh(exp(x)), 1.6, 8, -10),
+    Table("TanhExpSlope", "The slope of x tanh(e^x)", tanhexp_slope, 1.6, 8, -10, -1.0789),
+    Table("SmishGate", "smish(x) / x", smish_gate, 4 / 3, 7, -8),
+    Table("SmishSlope", "The slope of smish", smish_slope, 4 / 3, 8, -8, -1.3945),
+    Table("LogishGate", "logish(x) / x", logish_gate, 4 / 3, 7, -8),
+    Table("LogishSlope", "The slope of logish", logish_slope, 4 / 3, 8, -8, -1.3725),
+    Table("GishGate", "gish(x) / x", gish_gate, 1.6, 8, -8),
+    Table("GishSlope", "The slope of gish", gish_slope, 1.6, 8, -8, -1.2821),
+    Table("SerfGate", "serf(x) / x", serf_gate, 1.6, 8, -8),
+    Table("SerfSlope", "The slope of serf", serf_slope, 1.6, 8, -8, -1.1931),
+    Table("PhishOver", "phish(x) / x^2", at_0(lambda x: tanh(x * normal(x)) / x, mpf(1) / 2), 8 / 3, 8, -8),
+    Table("PhishSlopeOver", "The slope of phish, over x", at_0(phish_slope_over, 1), 8 / 3, 8, -8, -1.1954),
+]
+
+
+def fit(table: Table, piece: int) -> tuple[list[mpf], mpf]:
+    """A point and the coefficients of the polynomial around it, floats all of them, and the largest error."""
+    low, high = table.ends(piece)
+    if low <= 0 <= high and table.f(mpf(0)) == 0:
+        return fit_around(table, mpf(0), low, high)
+    # Near the middle, or its distance to the farther end would magnify what the coefficients round off.
+    middle, step = (low + high) / 2, (high - low) / 2**16
+    rounding = {}
+    for i in range(-1000, 1000):
+        p = to_float(middle + i * step)
+        value = table.f(p)
+        rounding[p] = abs(to_float(value) - value) / table.scale(p)
+    # Of the points where the function is nearly a float, some where its slope is one too, and of these the best.
+    for p in sorted(rounding, key=rounding.get)[:60]:
+        slope = diff(table.f, p)
+        rounding[p] += abs(to_float(slope) - slope) * (high - low) / 2 / table.scale(p) - 1
+    return min((fit_around(table, p, low, high) for p in sorted(rounding, key=rounding.get)[:4]), key=lambda of: of[1])
+
+
+def fit_around(table: Table, point: mpf, low: mpf, high: mpf) -> tuple[list[mpf], mpf]:
+    # Least squares, on points that lie as dense at the ends as the polynomial with the least error wants them.
+    constant, count = table.f(point), 3 * table.degree
+    nodes = [(low + high) / 2 + (high - low) / 2 * cos(pi * (i + mpf(1) / 2) / count) - point for i in range(count)]
+    system, right = matrix(count, table.degree), matrix(count, 1)
+    for i, h in enumerate(nodes):
+        weight = 1 / table.scale(point + h)
+        for j in range(table.degree):
+            system[i, j] = weight * h ** (j + 1)
+        right[i] = weight * (table.f(point + h) - constant)
+    solution = lu_solve(system.T * system, system.T * right)
+    coefficients = [to_float(c) if c else c for c in (constant, *solution)]
+
+    def error(x: mpf) -> mpf:
+        value = sum(c * (x - point) ** k for k, c in enumerate(coefficients))
+        return abs(value - table.f(x)) / table.scale(x) if value != table.f(x) else mpf(0)
+
+    return [point, *coefficients], max(error(low + (high - low) * i / 40) for i in range(41))
+
+
+def literal(x: mpf) -> str:
+    text = nstr(x, 9)
+    return (text if "." in text or "e" in text else text + ".0") + "f"
+
+
+def written(table: Table) -> str:
+    with mp.workprec(140):
+        fits = [fit(table, piece) for piece in range(COUNT)]
+        error = nstr(log(max(error for _, error in fits), 2), 4)
+        rows = zip(*(row for row, _ in fits), strict=True)
+        point, *coefficients = ("{" + ", ".join(literal(x) for x in row) + "}" for row in rows)
+    low, high = table.reach()
+    density = f"V({table.density!r})"
+    if table.bend:
+        density = f"fma(head(x), V({table.bend if table.first == 0 else -table.bend!r}), {density})"
+    joined = ",\n         ".join(coefficients)
+    return f"""// {table.text}: error 2^{error}.
+struct {table.name} {{
+  static constexpr double low = {low}, high = {high};
+  template <class X>
+  ACT_FN static auto at(X x) {{
+    using V = decltype(head(x));
+    static constexpr Pieces<{table.degree}> pieces = {{
+        {point},
+        {{{joined}}}}};
+    return piecewise(pieces, fma(head(x), {density}, V(rounding_shift<V> + {-table.first})), x);
+  }}
+}};
+"""
+
+
+def main() -> None:
+    tables = "\n".join(written(table) for table in TABLES)
+    PATH.write_text(f"""// Activations and slopes in pieces, for where inputs mostly lie.
+// Written by python -m tools.tables.
+#pragma once
+
+#include "pieces.h"
+
+// clang-format off
+namespace act_ext {{
+
+{tables}
+}}  // namespace act_ext
+""")
+
+
+if __name__ == "__main__":
+    main()
