@@ -22,9 +22,7 @@ struct GatedBy {
     }
   }
   ACT_FN ValueAndSlope<V> gate_and_slope(V a) const {
-    if constexpr (has_near_forward<F<V>, V> && has_near_slope<F<V>, V>) {
-      return {value_of(F<V>{}, a), slope_of(F<V>{}, a)};
-    } else if constexpr (requires(F<V> activation) { activation.value_and_slope(a); }) {
+    if constexpr (requires(F<V> activation) { activation.value_and_slope(a); }) {
       return F<V>{}.value_and_slope(a);
     } else {
       return {gate(a), gate_slope(a)};

@@ -85,12 +85,8 @@ ACT_FN V completed(Near<V> near, V x, const F& exact) {
 
 // op.forward(x) and op.slope(x), by pieces where the op has them.
 template <class Op, class V>
-inline constexpr bool has_near_forward = has_pieces<V> && requires(Op op, V x) { op.near_forward(x); };
-template <class Op, class V>
-inline constexpr bool has_near_slope = has_pieces<V> && requires(Op op, V x) { op.near_slope(x); };
-template <class Op, class V>
 ACT_FN V value_of(const Op& op, V x) {
-  if constexpr (has_near_forward<Op, V>) {
+  if constexpr (has_pieces<V> && requires { op.near_forward(x); }) {
     return completed(op.near_forward(x), x, [op](V x) { return op.forward(x); });
   } else {
     return op.forward(x);
@@ -98,7 +94,7 @@ ACT_FN V value_of(const Op& op, V x) {
 }
 template <class Op, class V>
 ACT_FN V slope_of(const Op& op, V x) {
-  if constexpr (has_near_slope<Op, V>) {
+  if constexpr (has_pieces<V> && requires { op.near_slope(x); }) {
     return completed(op.near_slope(x), x, [op](V x) { return op.slope(x); });
   } else {
     return op.slope(x);
