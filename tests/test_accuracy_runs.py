@@ -193,20 +193,12 @@ def test_published_errors_hold():
     assert not worse, "\n".join(worse)
 
 
-# In units in the last place; larger next to the subnormal numbers, where tanh is taken of another function, and where
-# all 2^32 inputs have shown what a sample had not.
+# In units in the last place.
 LARGEST = {
-    "float32": {"value": 2.05, "slope": 4.0},
-    "float64": {"value": 2.05, "slope": 3.5},
+    "float32": {"value": 2.0, "slope": 3.2},
+    "float64": {"value": 2.05, "slope": 3.2},
     "bfloat16": {"value": 0.501, "slope": 0.501},
     "float16": {"value": 0.501, "slope": 0.501},
-}
-LARGER = {
-    "softplus-0.5-20 float32 value": 2.4,
-    "phish float32 value": 2.3,
-    "mish float32 value": 2.2,
-    "mish float32 slope": 4.15,
-    "gelu_tanh float32 slope": 4.5,
 }
 
 
@@ -216,4 +208,4 @@ def test_published_errors_are_small():
         for what, bound in LARGEST[key.split(" ")[1]].items():
             stats = found[f"act_ext {what}"]
             assert stats["wrong"] == 0, (key, what)
-            assert stats["worst"] <= LARGER.get(f"{key} {what}", bound), (key, what, stats["worst"])
+            assert stats["worst"] <= bound, (key, what, stats["worst"])

@@ -304,7 +304,8 @@ struct Phish {
     const auto gelu = sum_of_ordered(at_least(x, V(0)), -t.times_a());
     const V defect = tanh_defect(clamp(gelu.hi, V(-1), V(1)));
     // Below 0 as x gelu(x), which keeps its tail, less what tanh takes from it.
-    const V below = fma(t.a, defect, t.times_power(product(t.a_times_ratio(), t.a)));
+    const auto square = t.times_power_in_two_words(product(t.a_times_ratio(), t.a));
+    const V below = square.hi + fma(t.a, defect, square.lo);
     const V near = fma(x, gelu.hi, x * (gelu.lo - defect));
     // Above `one` tanh is 1.
     const auto ratio = tanh_quotient(gelu.hi);

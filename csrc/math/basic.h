@@ -201,6 +201,14 @@ ACT_FN V divided(Pair<V> a, Pair<V> b) {
   return fma(-(fma(y, b.lo, -a.lo) + fma(y, b.hi, -a.hi)), inverse, y);
 }
 
+// a b + c in two words.
+template <class V>
+ACT_FN Pair<V> product_and_sum(V a, V b, V c) {
+  const auto p = product(a, b);
+  const auto total = sum(p.hi, c);
+  return {total.hi, total.lo + p.lo};
+}
+
 // One step of horner in two words: c + x inner, for an |x inner| of at most the size of |c|.
 template <class V>
 ACT_FN Pair<V> step(V x, V inner, V c) {

@@ -117,13 +117,13 @@ struct NormalTail {
   ACT_FN V ratio() const { return mills_ratio(a); }
   ACT_FN Pair<V> a_times_ratio() const { return a_times_mills_ratio(a); }
   // P(N > a) a in two words
-  ACT_FN Pair<V> times_a() const {
-    const auto factor = a_times_ratio();
+  ACT_FN Pair<V> times_a() const { return times_power_in_two_words(a_times_ratio()); }
+  // factor e^(-a^2/2)
+  ACT_FN V times_power(V factor) const { return scale(fma(factor, q, factor), power); }
+  ACT_FN Pair<V> times_power_in_two_words(Pair<V> factor) const {
     const auto product = step(factor.hi, q, Pair<V>{factor.hi, fma(factor.lo, q, factor.lo)});
     return {scale(product.hi, power), scale(product.lo, power)};
   }
-  // factor e^(-a^2/2)
-  ACT_FN V times_power(V factor) const { return scale(fma(factor, q, factor), power); }
   ACT_FN V times_power(Pair<V> factor) const { return scale(factor.hi + fma(factor.hi, q, factor.lo), power); }
 };
 
