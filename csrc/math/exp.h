@@ -100,8 +100,8 @@ ACT_FN BoundedExp<V> bounded_exp(V x, double largest) {
 template <class V>
 struct ExpRatio {
   V top, rest, bottom;
-  V quick_sum, sum, twice_sum;  // top + bottom and 2 top + bottom with one rounding, quickly with two at +-2^24
-  V sum_rest;                   // what sum rounds off
+  V quick_sum, sum;  // top + bottom with one rounding, quickly with two at +-2^24
+  V sum_rest;        // what sum rounds off
 
   ACT_FN Pair<V> numerator() const { return {top, rest}; }
   ACT_FN Pair<V> denominator() const { return {sum, sum_rest}; }
@@ -131,15 +131,9 @@ ACT_FN auto exp_ratio(X x) {
   const V slope = fma(expm1_tail(r, 1, unit), r, V(unit)), bottom = to_exponent(shifted);
   const V top = fma(slope, r, V(unit));
   // Where powers of 2 are so far apart that their sum is rounded, what it lacks comes with the smaller term.
-  const V both = bottom + V(unit), and_twice = bottom + V(2 * unit);
+  const V both = bottom + V(unit);
   const V beyond = fma(slope, r, (V(unit) - both) + bottom), sum = both + beyond;
-  return ExpRatio<V>{top,
-                     fma(slope, r, V(unit) - top),
-                     bottom,
-                     fma(slope, r, both),
-                     sum,
-                     and_twice + fma(slope + slope, r, (V(2 * unit) - and_twice) + bottom),
-                     (both - sum) + beyond};
+  return ExpRatio<V>{top, fma(slope, r, V(unit) - top), bottom, fma(slope, r, both), sum, (both - sum) + beyond};
 }
 
 // e^x for the elements of a row, relative to their largest m: e^(x - base) 2^-n. A difference x - m would be rounded,

@@ -113,16 +113,9 @@ ACT_FN Pair<V> atanh_series(Pair<V> w) {
   return {w.hi, fma(w.hi * z, atanh_tail(z), w.lo)};
 }
 
-// log(1 + e^-u) in two words, given e^u for a u of at least 0: with w = 2 / (1 + 2 e^u), a power of 2 over a sum that
-// is rounded once.
+// log(1 + e^-u) in two words, given e^u for a u of at least 0: with w = 2 / (1 + 2 e^u).
 template <class V>
 ACT_FN Pair<V> log1p_of_inverse(ExpRatio<V> e) {
-  const V inverse = V(1) / e.twice_sum, w = (e.bottom + e.bottom) * inverse;
-  return atanh_series(Pair<V>{w, w * fma(-inverse, e.twice_sum, V(1))});
-}
-// The same without that rounding.
-template <class V>
-ACT_FN Pair<V> exact_log1p_of_inverse(ExpRatio<V> e) {
   return atanh_series(quotient(Pair<V>{e.bottom + e.bottom, V(0)}, sum_of_ordered(e.bottom, twice(e.numerator()))));
 }
 
