@@ -24,7 +24,7 @@ template <class V, class X>
 ACT_FN V logistic_gate_slope(V w, X z) {
   const auto s = logistic(z);
   const V bounded = clamp(w, V(-exp_limit<V>), V(exp_limit<V>));
-  return s.times_top(product_and_sum(bounded, s.other, s.denominator), squared_denominator(s.e));
+  return s.times_top(top_factor(bounded, s.other, s.denominator), squared_denominator(s.e));
 }
 
 // A value with its slope, where one quotient gives both.
@@ -177,7 +177,7 @@ struct GeluTanh {
     const V bounded = clamp(x, V(-limit), V(limit));
     const V dz = fma(V(3 * cubic), bounded * bounded, V(linear + linear_rest));
     const auto s = logistic(argument(bounded));
-    return s.times_top(product_and_sum(bounded * s.other, dz, s.denominator), squared_denominator(s.e));
+    return s.times_top(top_factor(bounded * s.other, dz, s.denominator), squared_denominator(s.e));
   }
   ACT_FN Near<V> near_slope(V x) const { return in_pieces_below<GeluTanhSlopeBelow>(x); }
   ACT_FN ValueAndSlope<V> value_and_slope(V x) const {

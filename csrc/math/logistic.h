@@ -17,10 +17,24 @@ struct Logistic {
   // sigmoid(z) denominator factor / divisor: where e is a factor, its power comes last.
   ACT_FN V times_top(Pair<V> factor, V divisor) const {
     const V part = select(negative, q, V(0)), top = fma(factor.hi, part, factor.hi);
-    const V rest = fma(factor.hi, part, factor.hi - top) + factor.lo;
-    return scale(divided(Pair<V>{top, rest}, Pair<V>{divisor, V(0)}), top_power);
+    if constexpr (is_single<V>) {
+      const V rest = fma(factor.hi, part, factor.hi - top) + factor.lo;
+      return scale(divided(Pair<V>{top, rest}, Pair<V>{divisor, V(0)}), top_power);
+    } else {
+      return scale(top / divisor, top_power);
+    }
   }
 };
+// A factor a b + c for it. The second words are for floats: there pieces give what is usual (math/pieces.h), and speed
+// matters less.
+template <class V>
+ACT_FN Pair<V> top_factor(V a, V b, V c) {
+  if constexpr (is_single<V>) {
+    return product_and_sum(a, b, c);
+  } else {
+    return {fma(a, b, c), V(0)};
+  }
+}
 
 // -|z|, no lower than -limit.
 template <class V>
