@@ -195,17 +195,30 @@ def test_published_errors_hold():
 
 # In units in the last place.
 LARGEST = {
-    "float32": {"value": 2.0, "slope": 3.2},
-    "float64": {"value": 2.05, "slope": 3.5},
+    "float32": {"value": 1.0, "slope": 2.0},
+    "float64": {"value": 2.0, "slope": 4.0},
     "bfloat16": {"value": 0.501, "slope": 0.501},
     "float16": {"value": 0.501, "slope": 0.501},
+}
+# Of float32: what with less would be as slow as the native op, and, at other parameters than the default ones, what
+# small results make of it.
+LARGER = {
+    ("silu", "value"): 2.0,
+    ("gelu", "value"): 1.3,
+    ("logsigmoid", "slope"): 2.3,
+    ("softplus-0.5-20", "value"): 1.1,
+    ("softplus-3-2", "value"): 1.3,
+    ("swish-1.702", "value"): 1.1,
+    ("nlrelu-30", "value"): 1.1,
 }
 
 
 def test_published_errors_are_small():
     published = json.loads(page.PUBLISHED.read_text())["results"]
     for key, found in published.items():
-        for what, bound in LARGEST[key.split(" ")[1]].items():
+        case, dtype = key.split(" ")
+        for what, bound in LARGEST[dtype].items():
             stats = found[f"act_ext {what}"]
             assert stats["wrong"] == 0, (key, what)
-            assert stats["worst"] <= bound, (key, what, stats["worst"])
+            larger = LARGER.get((case, what), bound) if dtype == "float32" else bound
+            assert stats["worst"] <= larger, (key, what, stats["worst"])

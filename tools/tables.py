@@ -22,12 +22,15 @@ from mpmath import (
     mpf,
     nstr,
     pi,
+    sin,
     sqrt,
     tanh,
 )
 
 from tools.fit import Function, to_float
 
+with mp.workprec(140):
+    SELU_SCALE = mpf("1.0507009873554804934193349852946") * mpf("1.6732632423543772848170429916717")
 PATH = Path(__file__).parent.parent / "csrc/math/tables.h"
 COUNT = 16
 
@@ -47,6 +50,10 @@ class Table:
     # Within 1 of this point, where a slope changes its sign, the error counts relative to 1, not to the slope.
     zero: float | None = None
     bend: float = 0.0
+    # Whether the function does not change any more above the last piece.
+    level: bool = False
+    # Whether what is rounded off on the way is made good also where it is less than the last rounding.
+    exact: bool = False
 
     def scale(self, x: mpf) -> mpf:
         return mpf(1) if self.zero is not None and abs(x - self.zero) < 1 else abs(self.f(x))
@@ -85,7 +92,7 @@ def density(x: mpf) -> mpf:
     return exp(-x * x / 2) / sqrt(2 * pi)
 
 
-def at_0(f: Function, limit: float) -> Function:
+def at_0(f: Function, limit: mpf | int) -> Function:
     """f, of which only its limit is known at 0."""
     return lambda x: f(x) if abs(x) > mpf(10) ** -9 else mpf(limit)
 
@@ -99,12 +106,16 @@ def silu_slope(x: mpf) -> mpf:
     return sigmoid(x) * (1 + x * sigmoid(-x))
 
 
+def selu_over(x: mpf) -> mpf:
+    return SELU_SCALE * expm1(x) / x
+
+
 def gelu_slope(x: mpf) -> mpf:
     return normal(x) + x * density(x)
 
 
 def gelu_tanh_tail(a: mpf) -> mpf:
-    return a * sigmoid(-tanh_argument(a))
+    return sigmoid(-tanh_argument(a))
 
 
 def gelu_tanh_slope(x: mpf) -> mpf:
@@ -169,26 +180,29 @@ def phish_slope_over(x: mpf) -> mpf:
 TABLES = [
     Table("SigmoidBelow", "sigmoid(x) at -|x|", sigmoid, 4 / 3, 7, -15),
     Table("SiluSlopeBelow", "The slope of x sigmoid(x) at -|x|", silu_slope, 4 / 3, 7, -15, -1.2785),
-    Table("GeluTail", "|x| P(N > |x|)", lambda a: a * normal(-a), 1.8, 8, 0, bend=0.2),
+    Table("QuickGeluTail", "sigmoid(-1.702 |x|)", lambda a: sigmoid(-mpf("1.702") * a), 1.58, 8, 0, exact=True),
+    Table("GeluTail", "P(N > |x|)", lambda a: normal(-a), 1.7, 8, 0, bend=0.22),
     Table("GeluSlopeBelow", "The slope of x P(N < x) at -|x|", gelu_slope, 1.8, 8, -15, -0.7518, 0.15),
-    Table("GeluTanhTail", "|x| sigmoid(-z(|x|)), z that of gelu_tanh", gelu_tanh_tail, 1.5, 8, 0, bend=0.3),
+    Table("GeluTanhTail", "sigmoid(-z(|x|)), z that of gelu_tanh", gelu_tanh_tail, 1.5, 8, 0, bend=0.3, exact=True),
     Table("GeluTanhSlopeBelow", "The slope of gelu_tanh at -|x|", gelu_tanh_slope, 1.5, 8, -15, -0.7525, 0.3),
     Table("MishGate", "mish(x) / x", mish_gate, 4 / 3, 7, -8),
     Table("MishSlope", "The slope of mish", mish_slope, 4 / 3, 8, -8, -1.1924),
     Table("SoftplusBelow", "log(1 + e^x) at -|x|", softplus, 4 / 3, 7, -15),
-    Table("TanhOver", "tanh(x) / x at |x|", at_0(lambda x: tanh(x) / x, 1), 2, 7, 0),
+    Table("SeluOver", "selu(x) / x at -|x|", at_0(selu_over, SELU_SCALE), 1.2, 6, -15, bend=-0.0178),
+    Table("TanhOver", "tanh(x) / x at |x|", at_0(lambda x: tanh(x) / x, 1), 2.4, 6, 0, bend=-0.0765),
+    Table("SineOver", "sin(x) / x at |x|", at_0(lambda x: sin(x) / x, 1), 9.7, 4, 0),
     Table("TanhDefect", "(x - tanh(x)) / x^3 at |x|", at_0(lambda x: (x - tanh(x)) / x**3, mpf(1) / 3), 2, 7, 0),
     Table("LishtSlopeOver", "The slope of lisht, over x, at |x|", at_0(lisht_slope_over, 2), 2, 7, 0),
-    Table("TanhExpGate", "tanh(e^x)", lambda x: tanh(exp(x)), 1.6, 8, -10),
-    Table("TanhExpSlope", "The slope of x tanh(e^x)", tanhexp_slope, 1.6, 8, -10, -1.0789),
+    Table("TanhExpGate", "tanh(e^x)", lambda x: tanh(exp(x)), 1.6, 8, -10, level=True),
+    Table("TanhExpSlope", "The slope of x tanh(e^x)", tanhexp_slope, 1.6, 8, -10, -1.0789, level=True),
     Table("SmishGate", "smish(x) / x", smish_gate, 4 / 3, 7, -8),
     Table("SmishSlope", "The slope of smish", smish_slope, 4 / 3, 8, -8, -1.3945),
     Table("LogishGate", "logish(x) / x", logish_gate, 4 / 3, 7, -8),
     Table("LogishSlope", "The slope of logish", logish_slope, 4 / 3, 8, -8, -1.3725),
-    Table("GishGate", "gish(x) / x", gish_gate, 1.6, 8, -8),
-    Table("GishSlope", "The slope of gish", gish_slope, 1.6, 8, -8, -1.2821),
-    Table("SerfGate", "serf(x) / x", serf_gate, 1.6, 8, -8),
-    Table("SerfSlope", "The slope of serf", serf_slope, 1.6, 8, -8, -1.1931),
+    Table("GishGate", "gish(x) / x", gish_gate, 1.6, 8, -8, level=True),
+    Table("GishSlope", "The slope of gish", gish_slope, 1.6, 8, -8, -1.2821, level=True),
+    Table("SerfGate", "serf(x) / x", serf_gate, 1.6, 8, -8, level=True),
+    Table("SerfSlope", "The slope of serf", serf_slope, 1.6, 8, -8, -1.1931, level=True),
     Table("PhishOver", "phish(x) / x^2", at_0(lambda x: tanh(x * normal(x)) / x, mpf(1) / 2), 8 / 3, 8, -8),
     Table("PhishSlopeOver", "The slope of phish, over x", at_0(phish_slope_over, 1), 8 / 3, 8, -8, -1.1954),
 ]
@@ -245,6 +259,7 @@ def written(table: Table) -> str:
         rows = zip(*(row for row, _ in fits), strict=True)
         point, *coefficients = ("{" + ", ".join(literal(x) for x in row) + "}" for row in rows)
     low, high = table.reach()
+    bounded = "\n    x = at_most(x, V(high));" if table.level else ""
     density = f"V({table.density!r})"
     if table.bend:
         density = f"fma(head(x), V({table.bend if table.first == 0 else -table.bend!r}), {density})"
@@ -252,13 +267,14 @@ def written(table: Table) -> str:
     return f"""// {table.text}: error 2^{error}.
 struct {table.name} {{
   static constexpr double low = {low}, high = {high};
+  static constexpr bool level = {str(table.level).lower()}, exact = {str(table.exact).lower()};
   template <class X>
   ACT_FN static auto at(X x) {{
-    using V = decltype(head(x));
+    using V = decltype(head(x));{bounded}
     static constexpr Pieces<{table.degree}> pieces = {{
         {point},
         {{{joined}}}}};
-    return piecewise(pieces, fma(head(x), {density}, V(rounding_shift<V> + {-table.first})), x);
+    return piecewise<exact>(pieces, fma(head(x), {density}, V(rounding_shift<V> + {-table.first})), x);
   }}
 }};
 """

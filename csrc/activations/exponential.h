@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../math/exp.h"
+#include "../math/tables.h"
 
 namespace act_ext {
 
@@ -15,7 +16,11 @@ struct Elu {
                              .facts = Facts{.infimum = -1, .saturates = Saturates::below, .smoothness = 1},
                              .heavy = true};
   V alpha;
-  ACT_FN V forward(V x) const { return select(x < V(0), alpha * expm1_below(x), x); }
+  ACT_FN V forward(V x) const {
+    const auto [hi, lo] = expm1_below(x);
+    if (all(alpha == V(1))) return select(x < V(0), hi, x);
+    return select(x < V(0), fma(alpha, hi, alpha * lo), x);
+  }
   ACT_FN V slope(V x) const { return select(x > V(0), V(1), scaled_exp(alpha, x)); }
   // For in-place use: alpha e^x = y + alpha.
   static bool result_suffices(const double* params) { return params[0] >= 0; }
@@ -24,8 +29,9 @@ struct Elu {
 
 template <class V>
 struct Selu {
-  static constexpr double alpha = 1.6732632423543772848170429916717;
   static constexpr double lambda = 1.0507009873554804934193349852946, lambda_rest = 0x1.6fc7d272f2695p-55;
+  // lambda alpha
+  static constexpr double depth = 0x1.c212cc640f031p+0, depth_rest = 0x1.05161b045a1fep-56;
   static constexpr Spec spec{.name = "selu",
                              .params = "",
                              .formula =
@@ -35,14 +41,23 @@ struct Selu {
                                  "1.0507009873554804934193349852946 * where(x > 0, 1, "
                                  "1.6732632423543772848170429916717 * exp(clamp(x, max=0)))",
                              .paper = "arXiv:1706.02515",
-                             .facts = Facts{.infimum = -lambda * alpha, .saturates = Saturates::below, .smoothness = 0},
+                             .facts = Facts{.infimum = -depth, .saturates = Saturates::below, .smoothness = 0},
                              .heavy = true};
-  ACT_FN V forward(V x) const {
-    return select(x < V(0), V(lambda * alpha) * expm1_below(x), copysign(times_constant(x, lambda, lambda_rest), x));
-  }
-  ACT_FN V slope(V x) const { return select(x > V(0), V(lambda), scaled_exp(V(lambda * alpha), x)); }
+  ACT_FN V forward(V x) const { return select(x < V(0), below(x), times_constant(x, lambda, lambda_rest)); }
+  ACT_FN V slope(V x) const { return select(x > V(0), V(lambda), scaled_exp(V(depth), x)); }
   static bool result_suffices(const double*) { return true; }
-  ACT_FN V slope_from_result(V y) const { return select(y > V(0), V(lambda), y + V(lambda * alpha)); }
+  ACT_FN V slope_from_result(V y) const { return select(y > V(0), V(lambda), y + V(depth)); }
+
+ private:
+  ACT_FN static V below(V x) {
+    if constexpr (has_pieces<V>) {
+      const V bounded = at_least(x, V(SeluOver::low));
+      const auto [hi, lo] = SeluOver::at(bounded);
+      return fma(bounded, hi, bounded * lo);
+    } else {
+      return rounded(product(constant_pair<V>(depth, depth_rest), expm1_below(x)));
+    }
+  }
 };
 
 template <class V>

@@ -4,7 +4,6 @@
 
 #include "../math/logistic.h"
 #include "../math/normal.h"
-#include "../math/tables.h"
 
 namespace act_ext {
 
@@ -19,12 +18,13 @@ ACT_FN V logistic_gate(V x, ExpRatio<V> e) {
   return x * e.bottom / e.sum;
 }
 
-// The slope of x sigmoid(z): s(z) (1 + w s(-z)) with w = x dz/dx.
-template <class V, class X>
-ACT_FN V logistic_gate_slope(V w, X z) {
+// The slope of x sigmoid(z) for a z proportional to x: s(z) (1 + z s(-z)). z a V or a Pair.
+template <class X>
+ACT_FN auto logistic_gate_slope(X z) {
+  using V = decltype(head(z));
   const auto s = logistic(z);
-  const V bounded = clamp(w, V(-exp_limit<V>), V(exp_limit<V>));
-  return s.times_top(top_factor(bounded, s.other, s.denominator), squared_denominator(s.e));
+  const auto bounded = in_two_words(clamped(z, V(-exp_limit<V>), V(exp_limit<V>)));
+  return s.times_top(top_factor(bounded, s.other, s.denominator), in_two_words(squared_denominator(s.e)));
 }
 
 // A value with its slope, where one quotient gives both.
@@ -62,7 +62,7 @@ struct Silu {
     const V above = at_least(x, V(-gate_zero<V>));
     return select(x < V(sigmoid_is_one<V>), logistic_gate(above, exp_ratio<-1>(-above)), x);
   }
-  ACT_FN V slope(V x) const { return logistic_gate_slope(x, x); }
+  ACT_FN V slope(V x) const { return logistic_gate_slope(x); }
   ACT_FN Near<V> near_slope(V x) const { return in_pieces_below<SiluSlopeBelow>(x); }
   ACT_FN ValueAndSlope<V> value_and_slope(V x) const { return logistic_gate_and_slope(x, x, bounded_product(x)); }
 };
@@ -83,10 +83,16 @@ struct Swish {
     const V bounded = select(head(z) < V(-exp_limit<V>), copysign(V(1), x), x);
     return select(head(z) > V(sigmoid_is_one<V>), x, gate(bounded, z));
   }
-  ACT_FN V slope(V x) const {
+  ACT_FN Near<V> near_forward(V x) const {
+    // x s(z), above 0 as x - x s(-z).
     const auto z = product(beta, x);
-    return logistic_gate_slope(z.hi, z);
+    const auto [hi, lo] = SigmoidBelow::at(minus_abs(z));
+    const auto below = z.hi < V(0);
+    const V factor = select(below, x, -x);
+    return {abs(z.hi) < V(-SigmoidBelow::low),
+            copysign(sum_with_product(select(below, V(0), x), factor, Pair<V>{hi, lo}), x)};
   }
+  ACT_FN V slope(V x) const { return logistic_gate_slope(product(beta, x)); }
   ACT_FN Near<V> near_slope(V x) const { return in_pieces_below<SiluSlopeBelow>(product(beta, x)); }
   ACT_FN ValueAndSlope<V> value_and_slope(V x) const {
     const auto z = product(beta, x);
@@ -99,7 +105,10 @@ struct Swish {
     const Exp<V> e = exp_parts(clamped(-z, V(-sigmoid_is_one<V>), V(exp_limit<V>)));
     const Power<V> power(-e.n);
     const V unit = scale(V(1), power), both = V(1) + unit;
-    return scale(x / (both + (e.q + ((V(1) - both) + unit))), power);
+    const V lost = (V(1) - both) + unit;
+    if (!has_pieces<V>) return scale(x / (both + (e.q + lost)), power);
+    const auto bottom = sum(both, e.q);
+    return scale(divided(Pair<V>{x, V(0)}, Pair<V>{bottom.hi, bottom.lo + (lost + e.rest)}), power);
   }
 };
 
@@ -114,12 +123,13 @@ struct QuickGelu {
                              .heavy = true};
   ACT_FN V forward(V x) const {
     const V above = at_least(x, V(-gate_zero<V> / 1.702));
-    return select(x < V(sigmoid_is_one<V>), logistic_gate(above, exp_ratio<-1>(-argument(above))), x);
+    const auto e = exp_ratio<-1>(-argument(above));
+    // For floats pieces give what is usual, and speed matters less.
+    const V below = has_pieces<V> ? divided(Pair<V>{above * e.bottom, V(0)}, e.denominator()) : logistic_gate(above, e);
+    return select(x < V(sigmoid_is_one<V>), below, x);
   }
-  ACT_FN V slope(V x) const {
-    const auto z = argument(x);
-    return logistic_gate_slope(z.hi, z);
-  }
+  ACT_FN Near<V> near_forward(V x) const { return less_pieces<QuickGeluTail>(x); }
+  ACT_FN V slope(V x) const { return logistic_gate_slope(argument(x)); }
   ACT_FN Near<V> near_slope(V x) const { return in_pieces_below<SiluSlopeBelow>(argument(x)); }
   ACT_FN ValueAndSlope<V> value_and_slope(V x) const {
     const auto z = argument(x);
@@ -144,15 +154,21 @@ struct Gelu {
     return at_least(x, V(-0.0)) - t.times_power(t.a_times_ratio());
   }
   ACT_FN Near<V> near_forward(V x) const { return less_pieces<GeluTail>(x); }
-  ACT_FN V slope(V x) const { return value_and_slope(x).slope; }
+  ACT_FN V slope(V x) const {
+    const auto t = normal_tail(x);
+    return with_tail(x, t.times_power(-t.a_times_density_and(-t.ratio())));
+  }
   ACT_FN Near<V> near_slope(V x) const { return in_pieces_below<GeluSlopeBelow>(x); }
   ACT_FN ValueAndSlope<V> value_and_slope(V x) const {
     const auto t = normal_tail(x);
     // One table gives both: R(a), and less a times the density at 0.
     const auto c = constant_pair<V>(inverse_sqrt_2pi, inverse_sqrt_2pi_rest);
     const V ratio = t.ratio(), tail = t.times_power(fma(-t.a, c.lo, fma(-t.a, c.hi, ratio)));
-    return {at_least(x, V(-0.0)) - t.times_power(t.a * ratio), select(x < V(0), tail, keep_nan(x, V(1) - tail))};
+    return {at_least(x, V(-0.0)) - t.times_power(t.a * ratio), with_tail(x, tail)};
   }
+
+ private:
+  ACT_FN static V with_tail(V x, V tail) { return select(x < V(0), tail, keep_nan(x, V(1) - tail)); }
 };
 
 template <class V>
@@ -171,13 +187,16 @@ struct GeluTanh {
     const auto e = exp_ratio<-1>(-argument(above));
     return select(x < V(one), divided(Pair<V>{above * e.bottom, V(0)}, e.denominator()), x);
   }
-  ACT_FN Near<V> near_forward(V x) const { return less_pieces<GeluTanhTail>(x); }
+  ACT_FN Near<V> near_forward(V x) const { return less_pieces<GeluTanhTail>(x, 4.4); }
   ACT_FN V slope(V x) const {
     // As logistic_gate_slope, with w = x dz/dx left as a product.
     const V bounded = clamp(x, V(-limit), V(limit));
-    const V dz = fma(V(3 * cubic), bounded * bounded, V(linear + linear_rest));
+    const auto square = product(bounded, bounded), curved = product(constant_pair<V>(3 * cubic), square);
+    const V hi = fma(V(3 * cubic), square.hi, V(linear + linear_rest));
+    const Pair<V> dz = {hi, ((curved.hi - hi) + V(linear)) + (curved.lo + V(linear_rest))};
     const auto s = logistic(argument(bounded));
-    return s.times_top(top_factor(bounded * s.other, dz, s.denominator), squared_denominator(s.e));
+    return s.times_top(top_factor(product(dz, bounded), s.other, s.denominator),
+                       in_two_words(squared_denominator(s.e)));
   }
   ACT_FN Near<V> near_slope(V x) const { return in_pieces_below<GeluTanhSlopeBelow>(x); }
   ACT_FN ValueAndSlope<V> value_and_slope(V x) const {
@@ -214,15 +233,12 @@ struct Mish {
                              .facts = with_dip(-0.30884341301725041, -1.1924312145154952),
                              .heavy = true};
   ACT_FN V forward(V x) const {
-    // With e = e^x = (1 + q) 2^n: x e (e + 2) / (e (e + 2) + 2). What x (e + 2), the numerator and the denominator
-    // round off is made good.
+    // With e = e^x: x e (e + 2) / (e (e + 2) + 2).
     const V above = at_least(x, V(-exp_limit<V>));
     const auto e = bounded_exp(x, sigmoid_is_one<V>);
-    const auto [value, rest] = e.pair();
-    const V other = V(2) + value, bottom = fma(value, other, V(2));
-    const V bottom_rest = fma(rest, other, fma(value, other, V(2) - bottom));
-    const auto top = product(product(above, other), e.mantissa());
-    const V y = scale(divided(top, Pair<V>{bottom, bottom_rest}), e.power);
+    const auto other = sum_of_positive(V(2), e.pair()), bottom = sum_of_positive(V(2), product(e.pair(), other));
+    const auto top = product(product(other, above), e.mantissa());
+    const V y = scale(divided(top, bottom), e.power);
     return select(x < V(sigmoid_is_one<V>), y, x);
   }
   ACT_FN Near<V> near_forward(V x) const { return times_pieces<MishGate>(x); }
@@ -232,13 +248,15 @@ struct Mish {
   ACT_FN V slope(V x) const {
     const auto s = logistic(x);
     const V bounded = clamp(x, V(-exp_limit<V>), V(exp_limit<V>));
-    const auto [n0, n3] = ends(fma(V(4), bounded, V(4)), V(1), s);
+    const auto one_and_x = sum(V(1), bounded);
+    const auto [n0, n3] = ends(V(4) * one_and_x.hi, V(1), s);
     const auto [n1, n2] = ends(fma(V(4), bounded, V(6)), V(4), s);
-    const V numerator = fma(s.e, fma(s.e, fma(s.e, n3, n2), n1), n0);
+    auto numerator = step(s.e, fma(s.e, fma(s.e, n3, n2), n1), n0);
+    numerator.lo = numerator.lo + select(s.negative, V(4) * one_and_x.lo, V(0));
     // d^2 multiplied out: each step rounds less than the last.
     const auto [d0, d4] = ends(V(4), V(1), s);
     const auto [d1, d3] = ends(V(8), V(4), s);
-    return s.times_top(Pair<V>{numerator, V(0)}, fma(s.e, fma(s.e, fma(s.e, fma(s.e, d4, d3), V(8)), d1), d0));
+    return s.times_top(numerator, step(s.e, fma(s.e, fma(s.e, fma(s.e, d4, d3), V(8)), d1), d0));
   }
   ACT_FN Near<V> near_slope(V x) const { return in_pieces<MishSlope>(x); }
 

@@ -123,11 +123,10 @@ struct Lisht {
   ACT_FN V forward(V x) const {
     const V a = abs(x);
     const auto t = tanh_quotient(a);
-    return select(a < V(20), divided(product(a, t.top), t.bottom), a);
+    return select(a < V(20), divided(product(t.top, a), t.bottom), a);
   }
   ACT_FN Near<V> near_forward(V x) const {
-    const V a = abs(x);
-    return {a < V(TanhOver::high), rounded(product(product(x, x), TanhOver::at(a)))};
+    return {abs(x) < V(inf), rounded(product(TanhInPieces<V>(x).in_two_words(), x))};
   }
   ACT_FN V slope(V x) const {
     const auto [t, sech2] = tanh_and_slope(abs(x));
@@ -154,7 +153,7 @@ struct TanhExp {
     const auto [value, rest] = e.pair();
     const auto t = tanh_quotient(value);
     const V change = V(2) * rest * (t.bottom.hi - V(1));
-    const auto top = product(x, t.top);
+    const auto top = product(t.top, x);
     const V near = divided(Pair<V>{top.hi, fma(x, change, top.lo)}, Pair<V>{t.bottom.hi, t.bottom.lo - change});
     return select(x < V(-tail), e.times(e.above), select(x < V(largest), near, x));
   }
@@ -189,29 +188,37 @@ struct Smish {
   // With e = e^x: tanh(log(1 + sigmoid(x))) = e (3 e + 2) / (5 e^2 + 6 e + 2).
   ACT_FN V forward(V x) const {
     const auto e = bounded_exp(x, sigmoid_is_one<V>);
-    const auto value = e.pair();
-    const auto top = sum_of_positive(V(2), product(value, V(3)));
-    const auto bottom = sum_of_positive(V(2), product(sum_of_positive(V(6), product(value, V(5))), value));
-    const auto product_of_all = product(product(e.mantissa(), top), e.above);
-    return select(x < V(sigmoid_is_one<V>), scale(divided(product_of_all, bottom), e.power),
+    const auto [top, bottom] = gate(e);
+    return select(x < V(sigmoid_is_one<V>), scale(divided(product(top, e.above), bottom), e.power),
                   times_constant(x, 0.6, 0x1.999999999999ap-56));
   }
   ACT_FN Near<V> near_forward(V x) const { return times_pieces<SmishGate>(x); }
   ACT_FN V slope(V x) const {
     const auto parts = bounded_exp(x, sigmoid_is_one<V>);
     const V bounded = at_most(parts.above, V(sigmoid_is_one<V>)), e = parts.value;
-    const V d = denominator(e), top = fma(V(3), e, V(2));
-    const V near = fma(top, parts.q, top) / d + V(4) * bounded * fma(e, fma(V(2), e, V(3)), V(1)) * (parts.p / (d * d));
+    const auto all = gate(parts);
+    const V d = all.bottom.hi;
+    const V near =
+        divided(all.top, all.bottom) + V(4) * bounded * fma(e, fma(V(2), e, V(3)), V(1)) * (parts.p / (d * d));
     // Further down the two terms cancel: in powers of e, where 1 + x stands alone, their errors do not grow.
-    const V n0 = fma(V(4), bounded, V(4)), n1 = fma(V(12), bounded, V(18)), n2 = fma(V(8), bounded, V(28));
-    const V n = fma(e, fma(e, fma(e, V(15), n2), n1), n0);
-    const V far = fma(n, parts.q, n) / horner(e, 4, 24, 56, 60, 25);
+    const auto one_and_x = sum(V(1), bounded);
+    const V n1 = fma(V(12), bounded, V(18)), n2 = fma(V(8), bounded, V(28));
+    const auto n = step(e, fma(e, fma(e, V(15), n2), n1), Pair<V>{V(4) * one_and_x.hi, V(4) * one_and_x.lo});
+    const V far = divided(product(parts.mantissa(), n), step(e, horner(e, 24, 56, 60, 25), V(4)));
     return scale(select(x < V(-1), far, near), parts.power);
   }
   ACT_FN Near<V> near_slope(V x) const { return in_pieces<SmishSlope>(x); }
 
  private:
-  ACT_FN static V denominator(V e) { return fma(e, fma(V(5), e, V(6)), V(2)); }
+  // As a quotient, but for the power before it.
+  struct Gate {
+    Pair<V> top, bottom;
+  };
+  ACT_FN static Gate gate(const BoundedExp<V>& e) {
+    const auto value = e.pair(), top = sum_of_positive(V(2), product(value, V(3)));
+    return {product(e.mantissa(), top),
+            sum_of_positive(V(2), product(sum_of_positive(V(6), product(value, V(5))), value))};
+  }
 };
 
 template <class V>
@@ -225,17 +232,13 @@ struct Logish {
                              .heavy = true};
   ACT_FN V forward(V x) const {
     const auto e = bounded_exp(x, sigmoid_is_one<V>);
-    const auto bottom = sum_of_positive(V(2), product(e.pair(), V(3)));
-    const auto w = quotient(product(e.mantissa(), V(2)), bottom);
-    const V z = scale(w.hi, e.power);
-    const Pair<V> logarithm = {w.hi, fma(w.hi * (z * z), atanh_tail(z * z), w.lo)};
-    const V near = copysign(scale(rounded(product(logarithm, e.above)), e.power), x);
+    const V near = copysign(scale(rounded(product(logarithm(e), e.above)), e.power), x);
     return select(x < V(sigmoid_is_one<V>), near, times_constant(x, ln2_hi, ln2_lo));
   }
   ACT_FN Near<V> near_forward(V x) const { return times_pieces<LogishGate>(x); }
   ACT_FN V slope(V x) const {
     const auto e = bounded_exp(x, sigmoid_is_one<V>);
-    const V bounded = at_most(e.above, V(sigmoid_is_one<V>)), value = logarithm(e);
+    const V bounded = at_most(e.above, V(sigmoid_is_one<V>)), value = rounded(logarithm(e));
     const V part = e.p / ((V(1) + e.value) * fma(V(2), e.value, V(1)));
     // Below -1 as (1 + x) e^x and corrections, so that the error of e^x does not grow where the terms cancel.
     const V rest = fma(-bounded * part, e.value * fma(V(2), e.value, V(3)), value - e.p);
@@ -245,9 +248,10 @@ struct Logish {
 
  private:
   // log(1 + sigmoid(x)) but for the power.
-  ACT_FN static V logarithm(const BoundedExp<V>& e) {
-    const V w = (e.p + e.p) / fma(V(3), e.value, V(2));
-    return times_atanh_series(w, scale(w, e.power));
+  ACT_FN static Pair<V> logarithm(const BoundedExp<V>& e) {
+    const auto w = quotient(twice(e.mantissa()), sum_of_positive(V(2), product(e.pair(), V(3))));
+    const V z = scale(w.hi, e.power), square = z * z;
+    return {w.hi, fma(w.hi * square, atanh_tail(square), w.lo)};
   }
 };
 
@@ -262,7 +266,7 @@ struct Gish {
                              .heavy = true};
   ACT_FN V forward(V x) const {
     const auto e = bounded_exp(x, largest);
-    const auto u = one_minus_exp(-e.pair());
+    const auto u = -expm1_below(-e.pair());
     const auto logarithm = atanh_series(quotient(twice(u), sum_of_ordered(V(2), u)));
     const V near =
         select(x < V(largest), copysign(rounded(product(logarithm, x)), x), times_constant(x, ln2_hi, ln2_lo));
@@ -304,8 +308,9 @@ struct Phish {
     const auto gelu = sum_of_ordered(at_least(x, V(0)), -t.times_a());
     const V defect = tanh_defect(clamp(gelu.hi, V(-1), V(1)));
     // Below 0 as x gelu(x), which keeps its tail, less what tanh takes from it.
-    const auto square = t.times_power_in_two_words(product(t.a_times_ratio(), t.a));
-    const V below = square.hi + fma(t.a, defect, square.lo);
+    // Far down, where that is nothing, with one rounding however small the product.
+    const auto all = product(t.a_times_ratio(), t.a), square = t.times_power_in_two_words(all);
+    const V below = select(t.a > V(7), t.times_power(all), square.hi + fma(t.a, defect, square.lo));
     const V near = fma(x, gelu.hi, x * (gelu.lo - defect));
     // Above `one` tanh is 1.
     const auto ratio = tanh_quotient(gelu.hi);
@@ -313,13 +318,13 @@ struct Phish {
     return select(x < V(0), below, select(x < V(high), near, far));
   }
   ACT_FN Near<V> near_forward(V x) const {
-    return {(x > V(PhishOver::low)) & (x < V(PhishOver::high)), rounded(product(product(x, x), PhishOver::at(x)))};
+    return {reached<PhishOver>(x), rounded(product(product(x, x), PhishOver::at(x)))};
   }
   ACT_FN V slope(V x) const {
     const auto t = normal_tail(x);
     const auto [gelu, gelu_slope] = Gelu<V>{}.value_and_slope(x);
     // Below as the slope of x gelu(x), a^2 density(a) - 2 a P(N > a) with a = -x, less what tanh takes from it.
-    const V factor = t.a * fma(t.a, V(inverse_sqrt_2pi), V(-2) * t.ratio());
+    const auto factor = product(t.a_times_density_and(V(-2) * t.ratio()), t.a);
     const V tail = at_most(gelu, V(0)), tail_defect = tanh_defect(tail), tail_tanh = tail - tail_defect;
     const V below = t.times_power(factor) + fma(t.a * gelu_slope, tail_tanh * tail_tanh, -tail_defect);
 

@@ -67,6 +67,7 @@ struct SoftExponential {
  private:
   // A smaller alpha is subnormal, and like 0.
   static constexpr double smallest = is_single<V> ? 0x1p-126 : 0x1p-1022;
+  static constexpr double largest = std::numeric_limits<Scalar<V>>::max();
   // For alpha > 0, with e = e^(alpha x): expm1(alpha x) / alpha + alpha or e / alpha + (alpha - 1 / alpha), whichever
   // cancels less.
   ACT_FN V exponential(V x) const {
@@ -75,7 +76,10 @@ struct SoftExponential {
     const Power<V> power(e.n);
     const V half_power = pow2(clamp(e.n, V(-60), V(60)) - V(1));
     const V by_expm1 = fma(half_power, e.q, half_power - V(0.5)) / (V(0.5) * alpha) + alpha;
-    const V by_exp = scale(fma(inverse, e.q, inverse), power) + rest;
+    // The second words: of the quotient and of what q rounds off.
+    const V top = fma(inverse, e.q, inverse), lost = fma(fma(-inverse, alpha, V(1)), inverse, inverse * e.rest);
+    const V small = at_least(scale(fma(inverse, e.q, inverse - top) + lost, power), V(-largest));
+    const V by_exp = scale(top, power) + (small + rest);
     const auto first = (alpha < V(1)) & (scale(V(1) + e.q, power) > alpha * alpha) & (e.n < V(60));
     return select(first, by_expm1, by_exp);
   }
@@ -112,8 +116,10 @@ struct Serf {
     // terms cancel.
     const V z = s * s, cubic = V(1 / two_over_sqrt_pi) * erf_tail(z) * z;
     const V rest = fma(bounded * e.value, (loss - e.value) / one_and_e, fma(s, cubic, s - e.value));
-    const V below = V(two_over_sqrt_pi) * fma(e.value, V(1) + bounded, rest);
-    const V far = scale(V(two_over_sqrt_pi) * fma(e.above, e.p, e.p), e.power);
+    const auto c = constant_pair<V>(two_over_sqrt_pi, two_over_sqrt_pi_rest);
+    const auto main = product(e.pair(), V(1) + bounded);
+    const V below = rounded(product(Pair<V>{main.hi, main.lo + rest}, c));
+    const V far = scale(rounded(product(product(e.mantissa(), V(1) + e.above), c)), e.power);
     return select(x < V(-tail), far, select(x < V(-1), below, above));
   }
   ACT_FN Near<V> near_slope(V x) const { return in_pieces<SerfSlope>(x); }

@@ -181,9 +181,12 @@ struct Hardswish {
                                             .smoothness = 0},
                              .gates = true};
   ACT_FN V forward(V x) const {
+    // What x + 3 and the product round off, and the second word of 1 / 6. At -3 it is -0.
+    const V bounded = at_least(x, V(-3));
+    const auto square = product(sum_of_ordered(V(3), bounded), bounded);
     const auto sixth = constant_pair<V>(1.0 / 6, 0x1.5555555555555p-57);
-    const V inner = copysign(rounded(product(product(sum_of_ordered(V(3), x), x), sixth)), x);
-    return select(x <= V(-3), V(-0.0), select(x >= V(3), x, inner));
+    const V inner = fma(square.hi, sixth.hi, fma(square.hi, sixth.lo, square.lo * sixth.hi));
+    return select(x >= V(3), x, copysign(inner, x));
   }
   ACT_FN V slope(V x) const {
     const V inner = fma(x, V(1.0 / 3), V(0.5));

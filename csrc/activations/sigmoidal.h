@@ -4,7 +4,6 @@
 #include <limits>
 
 #include "../math/logistic.h"
-#include "../math/tables.h"
 
 namespace act_ext {
 
@@ -79,14 +78,15 @@ struct Tanhshrink {
     return {a < V(TanhDefect::high), fma(x, hi, x * lo)};
   }
   ACT_FN V slope(V x) const {
-    // Squaring doubles the error of tanh: here it is 1 minus something small, or x minus something small.
-    const V a = abs(x), t = select(a > V(1), V(1) - complement(a), tanh_near_0(a));
-    return t * t;
-  }
-  ACT_FN Near<V> near_slope(V x) const {
-    const V a = abs(x);
-    const auto t = product(TanhOver::at(a), x);
-    return {a < V(TanhOver::high), fma(t.hi, t.hi, (t.hi + t.hi) * t.lo)};
+    // Squaring doubles the error of tanh.
+    if constexpr (has_pieces<V>) {
+      const auto t = TanhInPieces<V>(x).in_two_words();
+      return fma(t.hi, t.hi, (t.hi + t.hi) * t.lo);
+    } else {
+      // 1 minus something small, or x minus something small.
+      const V a = abs(x), t = select(a > V(1), V(1) - complement(a), tanh_near_0(a));
+      return t * t;
+    }
   }
 
  private:

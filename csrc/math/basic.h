@@ -95,6 +95,14 @@ struct Pair {
   V hi, lo;
 };
 
+template <class V>
+ACT_FN Pair<V> in_two_words(V x) {
+  return {x, V(0)};
+}
+template <class V>
+ACT_FN Pair<V> in_two_words(Pair<V> x) {
+  return x;
+}
 // The leading word of an argument in one word or two.
 template <class V>
 ACT_FN V head(V x) {
@@ -173,6 +181,11 @@ ACT_FN Pair<V> minus_abs(Pair<V> x) {
   return {minus_abs(x.hi), select(x.hi < V(0), x.lo, -x.lo)};
 }
 template <class V>
+ACT_FN Pair<V> at_least(Pair<V> x, V least) {
+  const V hi = at_least(x.hi, least);
+  return {hi, select(hi == x.hi, x.lo, V(0))};
+}
+template <class V>
 ACT_FN Pair<V> twice(Pair<V> x) {
   return {x.hi + x.hi, x.lo + x.lo};
 }
@@ -201,14 +214,6 @@ ACT_FN V divided(Pair<V> a, Pair<V> b) {
   return fma(-(fma(y, b.lo, -a.lo) + fma(y, b.hi, -a.hi)), inverse, y);
 }
 
-// a b + c in two words.
-template <class V>
-ACT_FN Pair<V> product_and_sum(V a, V b, V c) {
-  const auto p = product(a, b);
-  const auto total = sum(p.hi, c);
-  return {total.hi, total.lo + p.lo};
-}
-
 // One step of horner in two words: c + x inner, for an |x inner| of at most the size of |c|.
 template <class V>
 ACT_FN Pair<V> step(V x, V inner, V c) {
@@ -221,11 +226,27 @@ ACT_FN Pair<V> step(V x, V inner, Pair<V> c) {
   return {hi, lo + c.lo};
 }
 
-// factor x for a factor, given as two doubles, that V's format rounds, and an x that is not negative.
+// a + b c with one rounding, for a finite a that is 0 or no smaller than b c.
+template <class V>
+ACT_FN V sum_with_product(V a, V b, Pair<V> c) {
+  const auto value = step(b, c.hi, a);
+  return value.hi + fma(b, c.lo, value.lo);
+}
+
+// a b + c in two words.
+template <class V>
+ACT_FN Pair<V> product_and_sum(V a, V b, V c) {
+  const auto p = product(a, b);
+  const auto total = sum(p.hi, c);
+  return {total.hi, total.lo + p.lo};
+}
+
+// factor x for a positive factor, given as two doubles, that V's format rounds. The first word here is below it and
+// the second positive: the sign of a zero and infinity stay.
 template <class V>
 ACT_FN V times_constant(V x, double factor, double rest) {
-  const auto words = constant_pair<V>(factor, rest);
-  return fma(x, words.hi, at_most(x, V(1e30)) * words.lo);
+  const double below = is_single<V> ? static_cast<float>(factor * (1 - 0x1p-23)) : factor * (1 - 0x1p-52);
+  return fma(x, V(below), x * V((factor - below) + rest));
 }
 
 // The square root of a positive number, and its inverse, in two words.

@@ -56,8 +56,8 @@ ACT_FN V reduced(Pair<V> x, V minus_n) {
 }
 // What r, so reduced, rounds off.
 template <class V>
-ACT_FN V rest_of_reduced(V, V, V) {
-  return V(0);
+ACT_FN V rest_of_reduced(V x, V minus_n, V r) {
+  return fma(minus_n, V(rest_of_ln2<V>), fma(minus_n, V(short_ln2<V>), x) - r);
 }
 template <class V>
 ACT_FN V rest_of_reduced(Pair<V> x, V minus_n, V r) {
@@ -127,13 +127,20 @@ ACT_FN auto exp_ratio(X x) {
   constexpr double unit = kSide > 0 ? ratio_unit<V> : 1 / ratio_unit<V>;
   const V shift(rounding_shift<V> + exponent_bias<V> - k);
   const V shifted = fma(head(x), V(-log2_e), shift);
-  const V r = reduced(x, shifted - shift);
-  const V slope = fma(expm1_tail(r, 1, unit), r, V(unit)), bottom = to_exponent(shifted);
+  const V minus_n = shifted - shift, r = reduced(x, minus_n), tail = expm1_tail(r, 1, unit);
+  const V slope = fma(tail, r, V(unit)), bottom = to_exponent(shifted);
   const V top = fma(slope, r, V(unit));
   // Where powers of 2 are so far apart that their sum is rounded, what it lacks comes with the smaller term.
-  const V both = bottom + V(unit);
-  const V beyond = fma(slope, r, (V(unit) - both) + bottom), sum = both + beyond;
-  return ExpRatio<V>{top, fma(slope, r, V(unit) - top), bottom, fma(slope, r, both), sum, (both - sum) + beyond};
+  const V both = bottom + V(unit), lost = (V(unit) - both) + bottom;
+  const V beyond = fma(slope, r, lost), sum = both + beyond;
+  V rest = fma(slope, r, V(unit) - top), sum_rest = (both - sum) + beyond;
+  if constexpr (is_single<V>) {
+    // What r and the slope round off is made good too: pieces give what is usual (math/pieces.h), and speed matters
+    // less.
+    rest = fma(V(unit), rest_of_reduced(x, minus_n, r), fma(r * r, tail, fma(V(unit), r, V(unit) - top)));
+    sum_rest = ((both - sum) + (top - V(unit))) + (lost + rest);
+  }
+  return ExpRatio<V>{top, rest, bottom, fma(slope, r, both), sum, sum_rest};
 }
 
 // e^x for the elements of a row, relative to their largest m: e^(x - base) 2^-n. A difference x - m would be rounded,
@@ -214,20 +221,13 @@ ACT_FN V exp_of_product(V a, V x) {
   return scaled_exp(V(1), product(a, x));
 }
 
-// 1 - e^x in two words, for an x below 0.
-template <class V>
-ACT_FN Pair<V> one_minus_exp(Pair<V> x) {
-  const Exp<V> e = exp_parts(clamped(x, V(-80), V(0)));
-  const V power = pow2(e.n), less = V(1) - power, value = fma(-power, e.q, less);
-  return {value, -fma(power, e.rest, fma(power, e.q, value - less))};
-}
-
-// e^x - 1 for an x below 0; from -40 on it is -1.
-template <class V>
-ACT_FN V expm1_below(V x) {
+// e^x - 1 in two words for an x below 0; from -40 on it is -1. x a V or a Pair.
+template <class X>
+ACT_FN auto expm1_below(X x) {
+  using V = decltype(head(x));
   const Exp<V> e = exp_parts(at_least(x, V(-40)));
-  const V power = pow2(e.n);
-  return fma(power, e.q, power - V(1));
+  const V power = pow2(e.n), less = power - V(1), value = fma(power, e.q, less);
+  return Pair<V>{value, fma(power, e.rest, fma(power, e.q, less - value))};
 }
 
 // Up to here e^x - 1 is x, which may be subnormal and is not to be rounded by being scaled.

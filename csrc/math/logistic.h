@@ -2,37 +2,39 @@
 #pragma once
 
 #include "exp.h"
+#include "tables.h"
 
 namespace act_ext {
 
-// With e = e^-|z| = (1 + q) times a power: sigmoid(z) is 1 / denominator above 0 and e / denominator below,
+// With e = e^-|z|: sigmoid(z) is 1 / denominator above 0 and e / denominator below,
 // sigmoid(-z) is other / denominator.
 template <class V>
 struct Logistic {
   decltype(V(0) < V(0)) negative;  // z < 0
-  V e, q;
+  V e, q, rest;                    // e is (1 + q + rest) times its power
   V denominator, other;
   Power<V> top_power;  // that of e below 0, 1 above
 
   // sigmoid(z) denominator factor / divisor: where e is a factor, its power comes last.
-  ACT_FN V times_top(Pair<V> factor, V divisor) const {
+  ACT_FN V times_top(Pair<V> factor, Pair<V> divisor) const {
     const V part = select(negative, q, V(0)), top = fma(factor.hi, part, factor.hi);
     if constexpr (is_single<V>) {
-      const V rest = fma(factor.hi, part, factor.hi - top) + factor.lo;
-      return scale(divided(Pair<V>{top, rest}, Pair<V>{divisor, V(0)}), top_power);
+      const V lost = fma(factor.hi, part, factor.hi - top) + fma(factor.hi, select(negative, rest, V(0)), factor.lo);
+      return scale(divided(Pair<V>{top, lost}, divisor), top_power);
     } else {
-      return scale(top / divisor, top_power);
+      return scale(top / divisor.hi, top_power);
     }
   }
 };
 // A factor a b + c for it. The second words are for floats: there pieces give what is usual (math/pieces.h), and speed
 // matters less.
 template <class V>
-ACT_FN Pair<V> top_factor(V a, V b, V c) {
+ACT_FN Pair<V> top_factor(Pair<V> a, V b, V c) {
   if constexpr (is_single<V>) {
-    return product_and_sum(a, b, c);
+    const auto [hi, lo] = product_and_sum(a.hi, b, c);
+    return {hi, fma(a.lo, b, lo)};
   } else {
-    return {fma(a, b, c), V(0)};
+    return {fma(a.hi, b, c), V(0)};
   }
 }
 
@@ -55,7 +57,8 @@ ACT_FN auto logistic(X z) {
   const Power<V> power(e.n);
   const V unit = scale(V(1), power), small = fma(unit, e.q, unit), denominator = fma(unit, e.q, V(1) + unit);
   const auto negative = head(z) < V(0);
-  return Logistic<V>{negative, small, e.q, denominator, select(negative, V(1), small), power_where(negative, power)};
+  return Logistic<V>{
+      negative, small, e.q, e.rest, denominator, select(negative, V(1), small), power_where(negative, power)};
 }
 
 // From here on 1 + e^-z is 1 after rounding, also times a few hundred.
@@ -130,7 +133,7 @@ ACT_FN Pair<V> atanh_series(Pair<V> w) {
 // log(1 + e^-u) in two words, given e^u for a u of at least 0: with w = 2 / (1 + 2 e^u).
 template <class V>
 ACT_FN Pair<V> log1p_of_inverse(ExpRatio<V> e) {
-  return atanh_series(quotient(Pair<V>{e.bottom + e.bottom, V(0)}, sum_of_ordered(e.bottom, twice(e.numerator()))));
+  return atanh_series(quotient(Pair<V>{e.bottom + e.bottom, V(0)}, sum_of_positive(e.bottom, twice(e.numerator()))));
 }
 
 // log(1 + u) for 0 <= u <= 1.
@@ -140,22 +143,39 @@ ACT_FN V log1p(V u) {
   return times_atanh_series(w, w);
 }
 
-// For a >= 0 tanh(a) as a quotient of numbers that are each rounded once, 1 - u and 1 + u with u = e^(-2a).
+// For a >= 0 tanh(a) as a quotient, 1 - u over 1 + u with u = e^(-2a).
 template <class V>
 struct TanhQuotient {
-  V top;
-  Pair<V> bottom;
+  Pair<V> top, bottom;
 };
 template <class V>
 ACT_FN TanhQuotient<V> tanh_quotient(V a) {
   const Exp<V> e = exp_parts(V(-2) * at_most(a, V(20)));
-  const V power = pow2(e.n), above = V(1) + power, bottom = fma(power, e.q, above);
-  return {fma(-power, e.q, V(1) - power), {bottom, fma(power, e.q, above - bottom)}};
+  const V power = pow2(e.n), small = power * e.rest;
+  const auto below = sum_of_ordered(V(1), -power), above = sum_of_ordered(V(1), power);
+  const V top = fma(-power, e.q, below.hi), bottom = fma(power, e.q, above.hi);
+  return {{top, fma(-power, e.q, below.hi - top) + (below.lo - small)},
+          {bottom, fma(power, e.q, above.hi - bottom) + (above.lo + small)}};
 }
+// x, bounded where tanh(x) has become +-1, and tanh(x) / x.
+template <class V>
+struct TanhInPieces {
+  V bounded;
+  Pair<V> over;
+
+  ACT_FN explicit TanhInPieces(V x)
+      : bounded(clamp(x, V(-TanhOver::high), V(TanhOver::high))), over(TanhOver::at(abs(bounded))) {}
+  ACT_FN Pair<V> in_two_words() const { return product(over, bounded); }
+};
 template <class V>
 ACT_FN V tanh(V x) {
-  const auto t = tanh_quotient(abs(x));
-  return copysign(t.top / t.bottom.hi, x);
+  if constexpr (has_pieces<V>) {
+    const TanhInPieces<V> t(x);
+    return fma(t.bounded, t.over.hi, t.bounded * t.over.lo);
+  } else {
+    const auto t = tanh_quotient(abs(x));
+    return copysign(t.top.hi / t.bottom.hi, x);
+  }
 }
 
 // (1 + e)^2 = 1 + e (2 + e), with one rounding that counts.

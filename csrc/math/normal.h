@@ -108,33 +108,45 @@ ACT_FN Pair<V> a_times_mills_ratio(V a) {
   return product(mills_ratio_in_two_words(a), a);
 }
 
-// For a = |x|: P(N > a) = e^(-a^2/2) R(a). e^(-a^2/2) = (1 + q) times the power.
+// For a = |x|: P(N > a) = e^(-a^2/2) R(a). e^(-a^2/2) = (1 + q + rest) times the power.
 template <class V>
 struct NormalTail {
-  V a, q;
+  V a, q, rest;
   Power<V> power;
 
   ACT_FN V ratio() const { return mills_ratio(a); }
   ACT_FN Pair<V> a_times_ratio() const { return a_times_mills_ratio(a); }
+  // a times the density at 0, and a term
+  ACT_FN Pair<V> a_times_density_and(V term) const {
+    const auto c = constant_pair<V>(inverse_sqrt_2pi, inverse_sqrt_2pi_rest);
+    const auto [hi, lo] = product_and_sum(a, c.hi, term);
+    return {hi, fma(a, c.lo, lo)};
+  }
   // P(N > a) a in two words
   ACT_FN Pair<V> times_a() const { return times_power_in_two_words(a_times_ratio()); }
   // factor e^(-a^2/2)
   ACT_FN V times_power(V factor) const { return scale(fma(factor, q, factor), power); }
+  ACT_FN V times_power(Pair<V> factor) const { return scale(rounded(times_mantissa(factor)), power); }
   ACT_FN Pair<V> times_power_in_two_words(Pair<V> factor) const {
-    const auto product = step(factor.hi, q, Pair<V>{factor.hi, fma(factor.lo, q, factor.lo)});
-    return {scale(product.hi, power), scale(product.lo, power)};
+    const auto [hi, lo] = times_mantissa(factor);
+    return {scale(hi, power), scale(lo, power)};
   }
-  ACT_FN V times_power(Pair<V> factor) const { return scale(factor.hi + fma(factor.hi, q, factor.lo), power); }
+
+ private:
+  ACT_FN Pair<V> times_mantissa(Pair<V> factor) const {
+    return step(factor.hi, q, Pair<V>{factor.hi, fma(factor.hi, rest, fma(factor.lo, q, factor.lo))});
+  }
 };
 
 template <class V>
 ACT_FN NormalTail<V> normal_tail(V x) {
   const V a = at_most(abs(x), V(normal_limit<V>));
-  // As in exp_parts for -a^2 / 2, of which nothing is rounded before the difference; the halving is left to the
-  // coefficients.
-  const V n = nearest(a * a, -0.5 * log2_e);
-  const V r = fma(n, V(-2 * rest_of_ln2<V>), fma(-a, a, n * V(-2 * short_ln2<V>)));
-  return {a, r * fma(r, expm1_tail(r, 0.5), V(0.5)), Power<V>(n)};
+  // As in exp_parts for -a^2 / 2, whose halving is left to the coefficients.
+  const auto square = product(a, a);
+  const V n = nearest(square.hi, -0.5 * log2_e);
+  const V exact = fma(n, V(-2 * short_ln2<V>), -square.hi), small = fma(n, V(-2 * rest_of_ln2<V>), -square.lo);
+  const V r = exact + small, half = V(0.5) * r, tail = expm1_tail(r, 0.5), q = fma(r * r, tail, half);
+  return {a, q, fma(V(0.5), (exact - r) + small, fma(r * r, tail, half - q)), Power<V>(n)};
 }
 
 // erf(s) in two words, e^(-s^2), to which its derivative is proportional, and e^(-s^2) - 1.

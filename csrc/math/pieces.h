@@ -25,14 +25,14 @@ ACT_FN V difference(Pair<V> x, V y) {
 }
 // The polynomial that `piece`, in its last four bits, tells; x a V or a Pair. The points are such that the function and
 // its slope are nearly floats there, so that the first coefficients hardly round.
-template <class V, class X, int kDegree>
+template <bool kExact = false, class V, class X, int kDegree>
 ACT_FN Pair<V> piecewise(const Pieces<kDegree>& pieces, V piece, X x) {
   const V h = difference(x, entry(pieces.point, piece));
   V y = entry(pieces.coefficient[kDegree], piece);
   for (int k = kDegree - 1; k > 1; --k) y = fma(y, h, entry(pieces.coefficient[k], piece));
-  const auto slope = step(h, y, entry(pieces.coefficient[1], piece));
-  const auto value = step(h, slope.hi, entry(pieces.coefficient[0], piece));
-  return {value.hi, fma(h, slope.lo, value.lo)};
+  const V first = entry(pieces.coefficient[1], piece), slope = fma(y, h, first), lost = fma(y, h, first - slope);
+  const auto value = step(h, slope, entry(pieces.coefficient[0], piece));
+  return kExact ? Pair<V>{value.hi, fma(h, lost, value.lo)} : value;
 }
 
 // What pieces give of a function, and where they reach.
@@ -42,15 +42,20 @@ struct Near {
   V value;
 };
 
-// From Table::low to Table::high: its function, and x times that.
+// Whether x is a finite number from Table::low to Table::high, or where the table is level above it.
+template <class Table, class V>
+ACT_FN auto reached(V x) {
+  return (x > V(Table::low)) & (x < V(Table::level ? inf : Table::high));
+}
+// There: Table's function, and x times that.
 template <class Table, class V>
 ACT_FN Near<V> in_pieces(V x) {
-  return {(x > V(Table::low)) & (x < V(Table::high)), Table::at(x).hi};
+  return {reached<Table>(x), Table::at(x).hi};
 }
 template <class Table, class V>
 ACT_FN Near<V> times_pieces(V x) {
   const auto [hi, lo] = Table::at(x);
-  return {(x > V(Table::low)) & (x < V(Table::high)), copysign(fma(x, hi, x * lo), x)};
+  return {reached<Table>(x), copysign(fma(x, hi, x * lo), x)};
 }
 
 // Of a function whose values at x and -x have the sum 1, given below 0: the same. x a V or a Pair.
@@ -60,11 +65,17 @@ ACT_FN auto in_pieces_below(X x) {
   const V below = Table::at(minus_abs(x)).hi;
   return Near<V>{abs(head(x)) < V(-Table::low), select(head(x) < V(0), below, V(1) - below)};
 }
-// max(x, 0) less a function of |x|.
+// max(x, 0) less |x| times a function of |x|, which from Table::high on is lost in x; for an x above -reach.
 template <class Table, class V>
-ACT_FN Near<V> less_pieces(V x) {
-  const auto [hi, lo] = Table::at(abs(x));
-  return {abs(x) < V(Table::high), (at_least(x, V(-0.0)) - hi) - lo};
+ACT_FN Near<V> less_pieces(V x, double reach = Table::high) {
+  const V a = at_most(abs(x), V(Table::high));
+  const auto [hi, lo] = Table::at(a);
+  const V above = at_least(x, V(0));
+  if constexpr (Table::exact) {
+    return {(x > V(-reach)) & (x < V(inf)), copysign(sum_with_product(above, -a, Pair<V>{hi, lo}), x)};
+  } else {
+    return {x > V(-reach), copysign(fma(-a, hi, fma(-a, lo, above)), x)};
+  }
 }
 
 template <class V, class F>

@@ -2,7 +2,7 @@
 // of it. Coefficients: tools/fit.py.
 #pragma once
 
-#include "basic.h"
+#include "tables.h"
 
 namespace act_ext {
 
@@ -29,6 +29,19 @@ ACT_FN V sin_of_remainder(V r) {
                   7.6429907521931304094e-13, -2.721166932163285905e-15);
   }
   return r - fma(r * z, tail, V(0));
+}
+
+// The same for an r in two words.
+template <class V>
+ACT_FN V sin_of_remainder(Pair<V> r) {
+  if constexpr (has_pieces<V>) {
+    // What r rounds off counts cos(r) times, some digits of which are enough.
+    const V z = r.hi * r.hi, cosine = fma(z, fma(z, V(0.037), V(-0.4967)), V(1));
+    const auto [hi, lo] = SineOver::at(abs(r.hi));
+    return copysign(fma(r.hi, hi, fma(r.hi, lo, r.lo * cosine)), r.hi);
+  } else {
+    return sin_of_remainder(r.hi);
+  }
 }
 
 // A product of two numbers as an angle: hi - minus_lo, and the whole number n nearest to hi / pi, for the cosine one
@@ -138,8 +151,10 @@ template <bool kCosine, class V>
 ACT_FN V sin_or_cos(V a, V x) {
   const auto [hi, minus_lo, whole, n] = angle<kCosine>(a, x);
   const auto pi = constant_pair<V>(pi_1, pi_2);
-  const V r = fma(-n, pi.hi, hi) - fma(n, pi.lo, minus_lo);
-  const V y = negated_if_odd(sin_of_remainder(r), whole);
+  const V first = fma(-n, pi.hi, hi), second = fma(n, pi.lo, minus_lo), r = first - second;
+  // A slope has more room.
+  const V unsigned_y = kCosine ? sin_of_remainder(r) : sin_of_remainder(Pair<V>{r, (first - r) - second});
+  const V y = negated_if_odd(unsigned_y, whole);
   const auto enough = abs(n) * V(is_single<V> ? 0x1p-16 : 0x1p-45) <= abs(r);
   if (all(enough)) [[likely]]
     return y;
