@@ -155,8 +155,13 @@ struct Gelu {
   }
   ACT_FN Near<V> near_forward(V x) const { return less_pieces<GeluTail>(x); }
   ACT_FN V slope(V x) const {
-    const auto t = normal_tail(x);
-    return with_tail(x, t.times_power(-t.a_times_density_and(-t.ratio())));
+    if constexpr (is_single<V> && !has_pieces<V>) {
+      // A Dual: less is asked of second derivatives, and on a GPU the second words would not fit into registers.
+      return value_and_slope(x).slope;
+    } else {
+      const auto t = normal_tail(x);
+      return with_tail(x, t.times_power(-t.a_times_density_and(-t.ratio())));
+    }
   }
   ACT_FN Near<V> near_slope(V x) const { return in_pieces_below<GeluSlopeBelow>(x); }
   ACT_FN ValueAndSlope<V> value_and_slope(V x) const {
