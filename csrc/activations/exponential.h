@@ -17,9 +17,9 @@ struct Elu {
                              .heavy = true};
   V alpha;
   ACT_FN V forward(V x) const {
-    const auto [hi, lo] = expm1_below(x);
-    if (all(alpha == V(1))) return select(x < V(0), hi, x);
-    return select(x < V(0), fma(alpha, hi, alpha * lo), x);
+    const auto below = expm1_below(x);
+    if (all(alpha == V(1))) return select(x < V(0), below.hi, x);
+    return select(x < V(0), rounded_product(alpha, below), x);
   }
   ACT_FN V slope(V x) const { return select(x > V(0), V(1), scaled_exp(alpha, x)); }
   // For in-place use: alpha e^x = y + alpha.
@@ -52,8 +52,7 @@ struct Selu {
   ACT_FN static V below(V x) {
     if constexpr (has_pieces<V>) {
       const V bounded = at_least(x, V(SeluOver::low));
-      const auto [hi, lo] = SeluOver::at(bounded);
-      return fma(bounded, hi, bounded * lo);
+      return rounded_product(bounded, SeluOver::at(bounded));
     } else {
       return rounded(product(constant_pair<V>(depth, depth_rest), expm1_below(x)));
     }
@@ -74,8 +73,8 @@ struct Celu {
   V alpha;
   ACT_FN V forward(V x) const {
     const auto u = quotient(x, alpha);
-    const auto [hi, lo] = expm1_in_two_words(u);
-    return select((x < V(0)) & (abs(u.hi) > V(expm1_is_straight<V>)), fma(alpha, hi, alpha * lo), x);
+    const V curve = rounded_product(alpha, expm1_in_two_words(u));
+    return select((x < V(0)) & (abs(u.hi) > V(expm1_is_straight<V>)), curve, x);
   }
   ACT_FN V slope(V x) const { return select(x > V(0), V(1), scaled_exp(V(1), quotient(x, alpha))); }
   static bool result_suffices(const double* params) { return params[0] > 0; }

@@ -17,6 +17,11 @@ template <class V>
 ACT_FN V logistic_gate(V x, ExpRatio<V> e) {
   return x * e.bottom / e.sum;
 }
+// The same with little more than one rounding.
+template <class V>
+ACT_FN V exact_logistic_gate(V x, ExpRatio<V> e) {
+  return divided(Pair<V>{x * e.bottom, V(0)}, e.denominator());
+}
 
 // The slope of x sigmoid(z) for a z proportional to x: s(z) (1 + z s(-z)). z a V or a Pair.
 template <class X>
@@ -86,11 +91,9 @@ struct Swish {
   ACT_FN Near<V> near_forward(V x) const {
     // x s(z), above 0 as x - x s(-z).
     const auto z = product(beta, x);
-    const auto [hi, lo] = SigmoidBelow::at(minus_abs(z));
     const auto below = z.hi < V(0);
-    const V factor = select(below, x, -x);
-    return {abs(z.hi) < V(-SigmoidBelow::low),
-            copysign(sum_with_product(select(below, V(0), x), factor, Pair<V>{hi, lo}), x)};
+    const V value = sum_with_product(select(below, V(0), x), select(below, x, -x), SigmoidBelow::at(minus_abs(z)));
+    return {abs(z.hi) < V(-SigmoidBelow::low), copysign(value, x)};
   }
   ACT_FN V slope(V x) const { return logistic_gate_slope(product(beta, x)); }
   ACT_FN Near<V> near_slope(V x) const { return in_pieces_below<SiluSlopeBelow>(product(beta, x)); }
@@ -125,7 +128,7 @@ struct QuickGelu {
     const V above = at_least(x, V(-gate_zero<V> / 1.702));
     const auto e = exp_ratio<-1>(-argument(above));
     // For floats pieces give what is usual, and speed matters less.
-    const V below = has_pieces<V> ? divided(Pair<V>{above * e.bottom, V(0)}, e.denominator()) : logistic_gate(above, e);
+    const V below = has_pieces<V> ? exact_logistic_gate(above, e) : logistic_gate(above, e);
     return select(x < V(sigmoid_is_one<V>), below, x);
   }
   ACT_FN Near<V> near_forward(V x) const { return less_pieces<QuickGeluTail>(x); }
@@ -190,7 +193,7 @@ struct GeluTanh {
   ACT_FN V forward(V x) const {
     const V above = at_least(x, V(-lowest));
     const auto e = exp_ratio<-1>(-argument(above));
-    return select(x < V(one), divided(Pair<V>{above * e.bottom, V(0)}, e.denominator()), x);
+    return select(x < V(one), exact_logistic_gate(above, e), x);
   }
   ACT_FN Near<V> near_forward(V x) const { return less_pieces<GeluTanhTail>(x, 4.4); }
   ACT_FN V slope(V x) const {

@@ -250,8 +250,7 @@ struct Logish {
   // log(1 + sigmoid(x)) but for the power.
   ACT_FN static Pair<V> logarithm(const BoundedExp<V>& e) {
     const auto w = quotient(twice(e.mantissa()), sum_of_positive(V(2), product(e.pair(), V(3))));
-    const V z = scale(w.hi, e.power), square = z * z;
-    return {w.hi, fma(w.hi * square, atanh_tail(square), w.lo)};
+    return times_atanh_series(w, scale(w.hi, e.power));
   }
 };
 

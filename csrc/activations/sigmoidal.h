@@ -74,8 +74,7 @@ struct Tanhshrink {
   }
   ACT_FN Near<V> near_forward(V x) const {
     const V a = abs(x);
-    const auto [hi, lo] = product(product(x, x), TanhDefect::at(a));
-    return {a < V(TanhDefect::high), fma(x, hi, x * lo)};
+    return {a < V(TanhDefect::high), rounded_product(x, product(product(x, x), TanhDefect::at(a)))};
   }
   ACT_FN V slope(V x) const {
     // Squaring doubles the error of tanh.

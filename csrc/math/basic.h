@@ -139,6 +139,12 @@ ACT_FN Pair<V> product(Pair<V> a, Pair<V> b) {
   return {hi, fma(a.lo, b.hi, fma(a.hi, b.lo, fma(a.hi, b.hi, -hi)))};
 }
 
+// The same with little more than one rounding.
+template <class V>
+ACT_FN V rounded_product(V a, Pair<V> b) {
+  return fma(a, b.hi, a * b.lo);
+}
+
 // a + b without rounding.
 template <class V>
 ACT_FN Pair<V> sum(V a, V b) {
@@ -180,10 +186,14 @@ template <class V>
 ACT_FN Pair<V> minus_abs(Pair<V> x) {
   return {minus_abs(x.hi), select(x.hi < V(0), x.lo, -x.lo)};
 }
+// x with its leading word made hi, without the correction where that changes it.
+template <class V>
+ACT_FN Pair<V> with_head(Pair<V> x, V hi) {
+  return {hi, select(hi == x.hi, x.lo, V(0))};
+}
 template <class V>
 ACT_FN Pair<V> at_least(Pair<V> x, V least) {
-  const V hi = at_least(x.hi, least);
-  return {hi, select(hi == x.hi, x.lo, V(0))};
+  return with_head(x, at_least(x.hi, least));
 }
 template <class V>
 ACT_FN Pair<V> twice(Pair<V> x) {

@@ -203,8 +203,7 @@ ACT_FN V clamped(V x, V low, V high) {
 }
 template <class V>
 ACT_FN Pair<V> clamped(Pair<V> x, V low, V high) {
-  const V hi = clamp(x.hi, low, high);
-  return {hi, select(hi == x.hi, x.lo, V(0))};
+  return with_head(x, clamp(x.hi, low, high));
 }
 
 // factor * e^x with one rounding at the scaling. Beyond the limits the value is that at the limit, 0 or inf after

@@ -123,11 +123,15 @@ ACT_FN V times_atanh_series(V factor, V w) {
   return fma(factor * z, atanh_tail(z), factor);
 }
 
-// The same in two words, for a w of two words.
+// The same in two words, for a factor of two words; and w of two words as its own factor.
+template <class V>
+ACT_FN Pair<V> times_atanh_series(Pair<V> factor, V w) {
+  const V z = w * w;
+  return {factor.hi, fma(factor.hi * z, atanh_tail(z), factor.lo)};
+}
 template <class V>
 ACT_FN Pair<V> atanh_series(Pair<V> w) {
-  const V z = w.hi * w.hi;
-  return {w.hi, fma(w.hi * z, atanh_tail(z), w.lo)};
+  return times_atanh_series(w, w.hi);
 }
 
 // log(1 + e^-u) in two words, given e^u for a u of at least 0: with w = 2 / (1 + 2 e^u).
@@ -171,7 +175,7 @@ template <class V>
 ACT_FN V tanh(V x) {
   if constexpr (has_pieces<V>) {
     const TanhInPieces<V> t(x);
-    return fma(t.bounded, t.over.hi, t.bounded * t.over.lo);
+    return rounded_product(t.bounded, t.over);
   } else {
     const auto t = tanh_quotient(abs(x));
     return copysign(t.top.hi / t.bottom.hi, x);

@@ -54,8 +54,7 @@ ACT_FN Near<V> in_pieces(V x) {
 }
 template <class Table, class V>
 ACT_FN Near<V> times_pieces(V x) {
-  const auto [hi, lo] = Table::at(x);
-  return {reached<Table>(x), copysign(fma(x, hi, x * lo), x)};
+  return {reached<Table>(x), copysign(rounded_product(x, Table::at(x)), x)};
 }
 
 // Of a function whose values at x and -x have the sum 1, given below 0: the same. x a V or a Pair.
@@ -69,12 +68,12 @@ ACT_FN auto in_pieces_below(X x) {
 template <class Table, class V>
 ACT_FN Near<V> less_pieces(V x, double reach = Table::high) {
   const V a = at_most(abs(x), V(Table::high));
-  const auto [hi, lo] = Table::at(a);
+  const auto factor = Table::at(a);
   const V above = at_least(x, V(0));
   if constexpr (Table::exact) {
-    return {(x > V(-reach)) & (x < V(inf)), copysign(sum_with_product(above, -a, Pair<V>{hi, lo}), x)};
+    return {(x > V(-reach)) & (x < V(inf)), copysign(sum_with_product(above, -a, factor), x)};
   } else {
-    return {x > V(-reach), copysign(fma(-a, hi, fma(-a, lo, above)), x)};
+    return {x > V(-reach), copysign(fma(-a, factor.hi, fma(-a, factor.lo, above)), x)};
   }
 }
 
