@@ -1,4 +1,5 @@
-"""The pointwise ops as data: parameters to try, points where slopes jump, and exact values in float64."""
+"""The pointwise ops, and the gated units as functions of their gate, as data: parameters to try, points where slopes
+jump, and exact values in float64."""
 
 import math
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from benchmarks.natives import NATIVE
 
 SPEC = {spec["name"]: spec for spec in SPECS if spec["kind"] == "pointwise"}
 NAMES = list(SPEC)
+UNIT_SPEC = {spec["name"]: spec for spec in SPECS if spec["kind"] == "gated_unit"}
 # What the specs' formulas are written in.
 TORCH = {name: getattr(torch, name) for name in dir(torch) if not name.startswith("_")}
 
@@ -121,23 +123,33 @@ class Case:
         compute = torch.float64 if dtype == torch.float64 else torch.float32
         return {name: torch.tensor(value, dtype=compute).item() for name, value in self.values.items()}
 
+    @property
+    def expressions(self) -> dict[str, str]:
+        """What is measured: the value and its derivatives by the inputs, as the spec writes them."""
+        return {"value": self.spec["formula"], "slope": self.spec["derivative"]}
+
+    def inputs(self, x: Tensor) -> dict[str, Tensor]:
+        """The op's inputs at x, by the names that the expressions have for them."""
+        return {"x": x}
+
     def formula(self, x: Tensor, dtype: torch.dtype = torch.float64) -> Tensor:
         """The spec's formula on x, with parameters as the kernels for `dtype` take them."""
-        return self._evaluate(self.spec["formula"], x, dtype)
+        return self._evaluate(self.spec["formula"], {"x": x}, dtype)
 
     def derivative(self, x: Tensor) -> Tensor:
         """The spec's derivative on x."""
-        return torch.as_tensor(self._evaluate(self.spec["derivative"], x, x.dtype), dtype=x.dtype).expand_as(x)
+        return self._evaluate(self.spec["derivative"], {"x": x}, x.dtype)
 
-    def _evaluate(self, expression: str, x: Tensor, dtype: torch.dtype) -> Any:
-        rounded = self.constants(dtype)
-        scope = TORCH | {"sqrt": lambda v: v**0.5, "pi": torch.pi} | rounded | {"x": x}
+    def _evaluate(self, expression: str, inputs: dict[str, Tensor], dtype: torch.dtype) -> Tensor:
+        x, rounded = next(iter(inputs.values())), self.constants(dtype)
+        scope = TORCH | {"sqrt": lambda v: v**0.5, "pi": torch.pi} | rounded | inputs
 
         def where(condition: Tensor, a: Any, b: Any) -> Tensor:
             return torch.where(condition, torch.as_tensor(a, dtype=x.dtype), torch.as_tensor(b, dtype=x.dtype))
 
         # torch imports parts of itself at the first use.
-        return eval(expression, {"__builtins__": {"__import__": __import__}, **scope, "where": where})
+        result = eval(expression, {"__builtins__": {"__import__": __import__}, **scope, "where": where})
+        return torch.as_tensor(result, dtype=x.dtype).expand_as(x)
 
     @property
     def slope_zero(self) -> tuple[float, float]:
@@ -149,11 +161,14 @@ class Case:
         scale = self.values["beta"] if self.name == "swish" else 1.0
         return (SLOPE_ZERO[self.name] / scale, 1 / abs(scale)) if self.name in SLOPE_ZERO and scale else (0.0, 0.0)
 
-    def reference(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Value and slope in float64 at x: the formula and its derivative, but for what cancels there."""
+    @property
+    def largest_slope(self) -> float:
+        return self.reference(torch.linspace(-20, 20, 40001))[1].abs().max().item()
+
+    def reference(self, x: Tensor) -> tuple[Tensor, ...]:
+        """The expressions in float64 at x, but for what cancels there."""
         wide = x.detach().double()
-        value = self.formula(wide, x.dtype)
-        slope = torch.as_tensor(self._evaluate(self.spec["derivative"], wide, x.dtype), dtype=wide.dtype)
+        value, slope = (self._evaluate(each, {"x": wide}, x.dtype) for each in self.expressions.values())
         if self.name == "tanhshrink":
             # (x cosh x - sinh x) / cosh x, the numerator by its series of positive terms.
             small = wide.clamp(-1, 1)
@@ -166,8 +181,64 @@ class Case:
             below = 0.5 * self.constants(x.dtype)["b"] / (root + wide.abs())
             value = torch.where(wide < 0, below, value)
             slope = torch.where(wide < 0, below / root, slope)
-        return value, slope.expand_as(wide)
+        return value, slope
+
+
+# A bit pattern as a whole number, how many bits the mantissa has, and the pattern of 1.
+PATTERNS = {
+    torch.float32: (torch.int32, 23, 0x3F800000),
+    torch.float64: (torch.int64, 52, 0x3FF0000000000000),
+    torch.bfloat16: (torch.int16, 7, 0x3F80),
+    torch.float16: (torch.int16, 10, 0x3C00),
+}
+
+
+class UnitCase(Case):
+    """A gated unit as a function of its gate. The up comes from the gate's bits, looks random and lies between 1 and 2:
+    beyond, a power of 2 would change no relative error."""
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        return UNIT_SPEC[self.name]
+
+    def native(self, gate: Tensor, up: Tensor) -> Tensor:
+        return NATIVE[self.name](gate, up, **self.kwargs)
+
+    def function(self, gate: Tensor, up: Tensor) -> Tensor:
+        return getattr(act_ext.functional, self.name)(gate, up, **self.kwargs)
+
+    @property
+    def kinks(self) -> list[float]:
+        return {"reglu": [0.0], "seglu": [0.0], "swiglu_clamped": [7.0]}.get(self.name, [])
+
+    @property
+    def slope_zero(self) -> tuple[float, float]:
+        activation = {"swiglu": "silu", "geglu": "gelu", "geglu_tanh": "gelu_tanh"}.get(self.name, "quick_gelu")
+        has_zero = activation != "quick_gelu" or self.name in ("quick_geglu", "swiglu_clamped")
+        return (SLOPE_ZERO[activation], 1.0) if has_zero else (0.0, 0.0)
+
+    @property
+    def expressions(self) -> dict[str, str]:
+        by_gate, by_up = self.spec["derivative"].split("; ")
+        return {"value": self.spec["formula"], "slope by gate": by_gate, "slope by up": by_up}
+
+    def inputs(self, x: Tensor) -> dict[str, Tensor]:
+        pattern, digits, one = PATTERNS[x.dtype]
+        mixed = x.detach().view(pattern).long() * -0x61C8864680B583EB >> (63 - digits)
+        up = (mixed & ((1 << digits) - 1) | one).to(pattern).view(x.dtype)
+        return {"gate": x, "up": up}
+
+    @property
+    def largest_slope(self) -> float:
+        """For an up of 1."""
+        x = torch.linspace(-20, 20, 40001)
+        return (self.reference(x)[1] / self.inputs(x)["up"]).abs().max().item()
+
+    def reference(self, x: Tensor) -> tuple[Tensor, ...]:
+        wide = {name: each.double() for name, each in self.inputs(x.detach()).items()}
+        return tuple(self._evaluate(each, wide, x.dtype) for each in self.expressions.values())
 
 
 DEFAULTS = [Case(name, {"threshold": 0.1, "value": 0.0} if name == "threshold" else {}) for name in NAMES]
 CASES = DEFAULTS + [Case(name, kwargs) for name, sets in PARAMETERS.items() for kwargs in sets]
+UNITS = [UnitCase(name) for name in UNIT_SPEC]

@@ -103,21 +103,40 @@ struct Step<Op, pass, V, Kind::pointwise> {
   static constexpr bool heavy = is_heavy(Op<V>::spec, pass);
   static constexpr bool gates = Op<V>::spec.gates;
   using Value = std::conditional_t<is_second(pass), Dual<V>, V>;
+  // Whether, in part, by pieces (math/pieces.h): `step.with(rest, inputs...)` leaves it to `rest` what is done where
+  // they do not reach.
+  static constexpr bool in_pieces = pass == Pass::forward    ? value_in_pieces<Op<V>, V>
+                                    : pass == Pass::backward ? slope_in_pieces<Op<V>, V>
+                                                             : false;
 
   Op<Value> op;
 
   ACT_FN explicit Step(const double* params) : op(with_params<Op, Value>(params)) {}
 
-  ACT_FN V operator()(V x) const { return value_of(op, x); }
-  ACT_FN V operator()(V g, V s) const { return times_slope<gates>(g, slope(s)); }
-  ACT_FN V operator()(V h, V g, V s) const { return times_slope<gates>(h * g, slope(Dual<V>(s, V(1))).d); }
+  template <class... T>
+  ACT_FN V operator()(T... x) const {
+    return with(AtOnce(), x...);
+  }
+  template <class Rest>
+  ACT_FN V with(Rest&& rest, V x) const {
+    return value_of(op, x, rest);
+  }
+  template <class Rest>
+  ACT_FN V with(Rest&& rest, V g, V s) const {
+    return times_slope<gates>(g, slope(s, rest));
+  }
+  template <class Rest>
+  ACT_FN V with(Rest&& rest, V h, V g, V s) const {
+    return times_slope<gates>(h * g, slope(Dual<V>(s, V(1)), rest).d);
+  }
 
  private:
-  ACT_FN Value slope(Value s) const {
+  template <class Rest>
+  ACT_FN Value slope(Value s, Rest& rest) const {
     if constexpr (is_from_result(pass)) {
       return op.slope_from_result(s);
     } else {
-      return slope_of(op, s);
+      return slope_of(op, s, rest);
     }
   }
 };
@@ -128,13 +147,22 @@ struct Step<Op, pass, V, Kind::gated_unit> {
   static constexpr int inputs = count_inputs(pass, 2), outputs = count_outputs(pass, 2);
   static constexpr bool heavy = Op<V>::spec.heavy;
   static constexpr bool gates = Op<V>::spec.gates;
+  static constexpr bool in_pieces = pass == Pass::forward && requires { requires Op<V>::in_pieces; };
 
   Op<V> op;
   Op<Dual<V>> dual;  // unused, and gone, but in the second derivative
 
   ACT_FN explicit Step(const double* params) : op(with_params<Op, V>(params)), dual(with_params<Op, Dual<V>>(params)) {}
 
-  ACT_FN V operator()(V a, V u) const { return op.gate(a) * op.up(u); }
+  ACT_FN V operator()(V a, V u) const { return with(AtOnce(), a, u); }
+  template <class Rest>
+  ACT_FN V with(Rest&& rest, V a, V u) const {
+    if constexpr (in_pieces) {
+      return op.gate(a, rest) * op.up(u);
+    } else {
+      return op.gate(a) * op.up(u);
+    }
+  }
   ACT_FN Results<V, 2> operator()(V g, V a, V u) const {
     const auto [value, slope] = op.gate_and_slope(a);
     return {times_slope<gates>(g * op.up(u), slope), times_slope<gates>(g * value, op.up_slope(u))};

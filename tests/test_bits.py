@@ -60,6 +60,10 @@ def test_neighbours(case, dtype):
     kept = among == x
     for got, want in zip(passes(case, among, g), passes(case, x, g), strict=True):
         assert same_bits(got[kept], want[kept])
+    mixed = inputs(dtype, 2048), g
+    of_one_kind = passes(case, *(t.repeat_interleave(64) for t in mixed))
+    for got, want in zip(passes(case, *mixed), of_one_kind, strict=True):
+        assert same_bits(got, want[::64])
 
 
 @each_dtype
@@ -109,6 +113,9 @@ def test_units(name, dtype):
         torch.set_num_threads(threads)
     for got, want in zip(unit_passes(name, *(t[3:] for t in tensors)), expected, strict=True):
         assert same_bits(got, want[3:])
+    of_one_kind = unit_passes(name, *(t[:2048].repeat_interleave(64) for t in tensors))
+    for got, want in zip(of_one_kind, expected, strict=True):
+        assert same_bits(got[::64], want[:2048])
     wide = [torch.stack([t, t], 1)[:, 1] for t in tensors]
     for got, want in zip(unit_passes(name, *wide), expected, strict=True):
         assert same_bits(got, want)

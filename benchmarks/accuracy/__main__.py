@@ -1,4 +1,4 @@
-"""Measures the error of every pointwise op and of its slope, act_ext's and the native one's.
+"""Measures the error of every pointwise op and gated unit and of their slopes, act_ext's and the native ones'.
 
 `python -m benchmarks.accuracy` takes all inputs of bfloat16 and float16, every 101st of float32 and some thousand
 points of float64, and writes docs/accuracy.json and, from that, docs/accuracy.md. `--full` measures act_ext's errors on

@@ -52,9 +52,9 @@ def _code(formula: str) -> Any:
     return compile(formula, formula, "eval")
 
 
-def _ball(formula: str, constants: dict[str, float], x: arb) -> arb:
+def _ball(formula: str, numbers: dict[str, Any]) -> arb:
     # Numerals of the formula are doubles, and taken as such by the kernels: 1.702, 0.044715.
-    scope = _scope() | {name: arb(constant) for name, constant in constants.items()} | {"pi": arb.pi(), "x": x}
+    scope = _scope() | {name: arb(number) for name, number in numbers.items()} | {"pi": arb.pi()}
     return arb(eval(_code(formula), scope))
 
 
@@ -68,9 +68,9 @@ def _sharp(compute: Callable[[], arb]) -> arb:
     raise ArithmeticError(f"it cancels: {result}")
 
 
-def value(formula: str, constants: dict[str, float], x: float) -> tuple[float, float]:
-    """The double nearest to the formula's value, and what it lacks."""
-    result = _sharp(partial(_ball, formula, constants, arb(x)))
+def value(formula: str, numbers: dict[str, float]) -> tuple[float, float]:
+    """The double nearest to the formula's value for these parameters and inputs, and what it lacks."""
+    result = _sharp(partial(_ball, formula, numbers))
     if abs(result) < TINY:
         return 0.0, 0.0
     middle = result.mid()
@@ -84,7 +84,7 @@ def second_derivative(case: Case, x: Tensor) -> Tensor:
     step = arb(2) ** -100
 
     def difference(point: float) -> arb:
-        above, below = (_ball(formula, constants, arb(point) + side * step) for side in (1, -1))
+        above, below = (_ball(formula, constants | {"x": arb(point) + side * step}) for side in (1, -1))
         return (above - below) / (2 * step)
 
     exact = [_sharp(partial(difference, point)) for point in x.tolist()]
@@ -119,7 +119,8 @@ def points(case: Case, count: int) -> Tensor:
 
 
 def references(case: Case, x: Tensor, what: str) -> tuple[Tensor, Tensor]:
-    """Of value or slope, the nearest doubles and what they lack."""
-    formula, constants = case.spec["formula" if what == "value" else "derivative"], case.constants(x.dtype)
-    pairs = [value(formula, constants, point) for point in x.tolist()]
+    """Of the value or a slope, the nearest doubles and what they lack."""
+    formula, constants, inputs = case.expressions[what], case.constants(x.dtype), case.inputs(x)
+    columns = zip(*(each.tolist() for each in inputs.values()), strict=True)
+    pairs = [value(formula, constants | dict(zip(inputs, point, strict=True))) for point in columns]
     return tuple(torch.tensor(column, dtype=torch.float64) for column in zip(*pairs, strict=True))

@@ -25,14 +25,14 @@ from torch.utils import cpp_extension
 
 import act_ext
 from benchmarks.accuracy import exact
-from benchmarks.cases import CASES, Case
+from benchmarks.cases import CASES, UNITS, Case
 
 PARTS = 32  # of the 2^32 inputs of float32
 CHUNK = 1 << 14  # elements: their intermediate results stay in a cache, and are not returned to the system
 LOW = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 WHO = ("act_ext", "native")
-WHAT = ("value", "slope")
-ORDER = [str(case) for case in CASES]
+MEASURED = [*CASES, *UNITS]
+ORDER = [str(case) for case in MEASURED]
 SPECIAL = (-math.inf, -0.0, 0.0, math.inf, math.nan)
 
 
@@ -57,7 +57,7 @@ class Piece:
     @property
     def key(self) -> str:
         whose = " and native" if self.native else ""
-        return f"{CASES[self.case]}{whose} {self.dtype} {self.part} of {PARTS} by {self.step}"
+        return f"{MEASURED[self.case]}{whose} {self.dtype} {self.part} of {PARTS} by {self.step}"
 
 
 @dataclass(frozen=True)
@@ -95,33 +95,34 @@ def chunks(piece: Piece) -> Iterator[Tensor]:
 
 
 def results(case: Case, who: str, x: Tensor) -> dict[str, Tensor]:
-    """Value and, where there is one, slope: the gradient for a grad_output of 1."""
-    input = x.detach().requires_grad_()
-    value = case.function(input) if who == "act_ext" else case.native(input)
-    found = {"value": value.detach()}
+    """Value and, where there are some, slopes: the gradients for a grad_output of 1."""
+    inputs = [each.detach().requires_grad_() for each in case.inputs(x).values()]
+    value = case.function(*inputs) if who == "act_ext" else case.native(*inputs)
+    found = [value.detach()]
     if value.requires_grad:
-        found["slope"] = torch.autograd.grad(value, input, torch.ones_like(value))[0].contiguous()
-    return found
+        found += torch.autograd.grad(value, inputs, torch.ones_like(value))
+    return {what: each.contiguous() for what, each in zip(case.expressions, found, strict=False)}
 
 
 @cache
 def rules(index: int, dtype: torch.dtype) -> dict[str, Any]:
-    """Where value and slope are judged, and by which unit."""
-    case = CASES[index]
-    slopes = case.reference(torch.linspace(-20, 20, 40001))[1]
-    largest = slopes.abs().max().float().item()  # rounded: it may lie next to a power of 2
+    """Where the value and the slopes are judged, and by which unit."""
+    case = MEASURED[index]
+    largest = torch.tensor(case.largest_slope).item()  # rounded: it may lie next to a power of 2
     kinks = torch.tensor(case.kinks, dtype=dtype).tolist()  # which side counts there is a convention
-    return {"value": core().Rule(), "slope": core().Rule(kinks, *case.slope_zero, largest)}
+    _, slope, *others = case.expressions
+    plain = dict.fromkeys(["value", *others], core().Rule())
+    return {slope: core().Rule(kinks, *case.slope_zero, largest), **plain}
 
 
 def wide(case: Case, x: Tensor, value: Tensor) -> dict[str, Tensor]:
-    """Value and slope in float64. value: act_ext's result, from whose own sixteen bits sigmoid's and tanh's slopes are
+    """Value and slopes in float64. value: act_ext's result, from whose own sixteen bits sigmoid's and tanh's slopes are
     asked for."""
-    of_value, of_slope = case.reference(x)
+    exact = dict(zip(case.expressions, case.reference(x), strict=True))
     if case.name in ("sigmoid", "tanh") and x.dtype != torch.float32:
         y = value.double()
-        of_slope = y * (1 - y) if case.name == "sigmoid" else 1 - y * y
-    return {"value": of_value.contiguous(), "slope": of_slope.contiguous()}
+        exact["slope"] = y * (1 - y) if case.name == "sigmoid" else 1 - y * y
+    return {what: each.contiguous() for what, each in exact.items()}
 
 
 def add_points(stats: dict[tuple[str, str], Any], case: Case, rule: dict[str, Any], count: int) -> None:
@@ -149,8 +150,8 @@ def add_inputs(stats: dict[tuple[str, str], Any], case: Case, rule: dict[str, An
 def measure(piece: Piece) -> dict[str, Any]:
     """The statistics of a piece, by whose kernel and of what."""
     torch.set_num_threads(1)
-    case, rule = CASES[piece.case], rules(piece.case, getattr(torch, piece.dtype))
-    stats = {(who, what): core().Stats() for who in (WHO if piece.native else WHO[:1]) for what in WHAT}
+    case, rule = MEASURED[piece.case], rules(piece.case, getattr(torch, piece.dtype))
+    stats = {(who, what): core().Stats() for who in (WHO if piece.native else WHO[:1]) for what in case.expressions}
     if piece.dtype == "float64":
         add_points(stats, case, rule, piece.step)
     else:
@@ -209,10 +210,10 @@ def run(inputs: Inputs, names: list[str], native: bool, log: Path | None) -> dic
             line = {"key": piece.key, "library": mark, **asdict(piece), "stats": done[piece.key]}
             file.write(json.dumps(line) + "\n")
             file.flush()
-            progress.update(task, description=str(CASES[piece.case]), advance=1)
+            progress.update(task, description=str(MEASURED[piece.case]), advance=1)
     groups: dict[str, list[Any]] = {}
     for piece in todo:
-        groups.setdefault(f"{CASES[piece.case]} {piece.dtype}", []).append(done[piece.key])
+        groups.setdefault(f"{MEASURED[piece.case]} {piece.dtype}", []).append(done[piece.key])
 
     def statistics(key: str, group: list[Any]) -> dict[str, Any]:
         taken = inputs.points if key.endswith(" float64") else inputs.step if key.endswith(" float32") else 1

@@ -2,12 +2,14 @@
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from benchmarks.accuracy.measure import SPECIAL, Inputs
+from benchmarks.cases import CASES, UNITS, Case
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 PAGE, PUBLISHED, PLOT = DOCS / "accuracy.md", DOCS / "accuracy.json", DOCS / "accuracy.png"
@@ -31,13 +33,13 @@ def cell(stats: dict[str, Any]) -> str:
     return number(stats["worst"]) + (f" ({stats['wrong']} not finite)" if stats["wrong"] else "")
 
 
-def table(measured: dict[str, Any], what: str) -> list[str]:
+def table(measured: dict[str, Any], cases: Sequence[Case], what: str) -> list[str]:
     lines = [
         "| op | inputs | float32 | at | misrounded | float64 | bfloat16 | float16 "
         "| native float32 | at | native f64 | native bf16 | native f16 |",
         f"|{'---|' * 13}",
     ]
-    for case in dict.fromkeys(key.rpartition(" ")[0] for key in measured):
+    for case in map(str, cases):
         by_dtype = {dtype: measured[f"{case} {dtype}"] for dtype in DTYPES}
         taken = by_dtype["float32"][f"act_ext {what}"]["taken"]
         cells = [f"`{case}`", "all" if taken == 1 else f"1/{taken}"]
@@ -68,11 +70,12 @@ def text(measured: dict[str, Any]) -> str:
         [
             "# Accuracy",
             "",
-            "The largest error of every pointwise op and of its slope (backward for a `grad_output` of 1), in units in",
-            "the last place (ULP) of the result's dtype: the distance from the exact value over the distance between",
-            "neighbouring numbers there. 0.5 is the least that rounding leaves. Within 1 of the point where a slope",
-            "changes its sign, and for sigmoid and tanh, whose slope comes from the saved result, the unit is that of",
-            "the largest slope. Inputs that are no finite numbers, and slopes where they jump, are not judged here.",
+            "The largest error of every pointwise op and gated unit and of their slopes (backward for a `grad_output`",
+            "of 1), in units in the last place (ULP) of the result's dtype: the distance from the exact value over the",
+            "distance between neighbouring numbers there. 0.5 is the least that rounding leaves. Within 1 of the point",
+            "where a slope changes its sign, and for sigmoid and tanh, whose slope comes from the saved result, the",
+            "unit is that of the largest slope. Inputs that are no finite numbers, and slopes where they jump, are not",
+            "judged here.",
             "",
             "Measured on all bit patterns of bfloat16 and float16, against the spec's formula and derivative in",
             "float64, which share no code with the kernels; of float32 likewise on all 2^32 or on one in so many, as",
@@ -97,11 +100,21 @@ def text(measured: dict[str, Any]) -> str:
             "",
             "## Values",
             "",
-            *table(measured["results"], "value"),
+            *table(measured["results"], CASES, "value"),
             "",
             "## Slopes",
             "",
-            *table(measured["results"], "slope"),
+            *table(measured["results"], CASES, "slope"),
+            "",
+            "## Gated units",
+            "",
+            "As functions of the gate, with an up between 1 and 2 that looks random, another one for each gate. Values",
+            "and slopes are rounded once more than those of the activation.",
+            *(
+                line
+                for what in UNITS[0].expressions
+                for line in ["", f"### {what.capitalize()}", "", *table(measured["results"], UNITS, what)]
+            ),
             "",
             "## Special values",
             "",

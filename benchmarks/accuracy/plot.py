@@ -7,10 +7,11 @@ import matplotlib.pyplot as plt
 import torch
 from torch import Tensor
 
-from benchmarks.accuracy.measure import WHAT, WHO, core, results, rules, wide
+from benchmarks.accuracy.measure import WHO, core, results, rules, wide
 from benchmarks.cases import CASES
 
 SHOWN = ("mish", "gelu", "silu")
+WHAT = ("value", "slope")
 LOW, HIGH, BINS, PER_BIN = -110.0, 25.0, 540, 2000
 COLOURS = {"act_ext": "tab:blue", "native": "tab:orange"}
 

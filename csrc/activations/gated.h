@@ -38,20 +38,23 @@ struct ValueAndSlope {
   V value, slope;
 };
 
-// Of x sigmoid(z), with w = x dz/dx, bounded; z a V or a Pair.
+// Of x sigmoid(z) for an odd function z of x, given w = -|x dz/dx|, 1 + w, and `bounded`: -|x|, or |x| where z falls,
+// brought to where sigmoid(-|z|) is not yet 0 after any rounding. Above 0 value and slope are x and 1 less those below.
+// z a V or a Pair.
 template <class V, class X>
-ACT_FN ValueAndSlope<V> logistic_gate_and_slope(V x, X z, V w) {
-  const ExpRatio<V> e = exp_ratio(clamped(z, V(-exp_zero<V>), V(exp_ratio_limit<V>)));
-  const V inverse = V(1) / (e.top + e.bottom);
-  const V gate = e.top * inverse, other = e.bottom * inverse;
-  // A small gate may be subnormal: its factors meet after x. Where it is 0, x must not outweigh it.
-  const V value = select(gate < V(is_single<V> ? 0x1p-25 : 0x1p-55), x * inverse * e.top, x * gate);
-  return {select(gate == V(0), copysign(V(0), x), value), inverse * fma(w, other, V(1)) * e.top};
+ACT_FN ValueAndSlope<V> logistic_gate_and_slope(V x, X z, V w, V one_and_w, V bounded) {
+  const auto above = head(z) >= V(0);
+  const ExpRatio<V> e = exp_ratio<-1>(-folded(z, gate_zero<V>));
+  const V inverse = act_ext::inverse(e.quick_denominator());
+  // Small results may be subnormal: the power of 2 comes last.
+  const V slope = fma(-w, e.bottom * inverse, one_and_w) * inverse * e.bottom;
+  return {fma(bounded * e.bottom, inverse, select(above, x, V(-0.0))), select(above, V(1) - slope, slope)};
 }
-// dz/dx x for a z that is proportional to x.
+// The same for a z that is proportional to x: w is -|z|.
 template <class V>
-ACT_FN V bounded_product(V z) {
-  return clamp(z, V(-exp_limit<V>), V(exp_ratio_limit<V>));
+ACT_FN ValueAndSlope<V> logistic_gate_and_slope(V x, Pair<V> z, V bounded) {
+  const auto w = folded(z, gate_zero<V>);
+  return logistic_gate_and_slope(x, z, w.hi, (V(1) + w.hi) + w.lo, bounded);
 }
 
 template <class V>
@@ -69,7 +72,10 @@ struct Silu {
   }
   ACT_FN V slope(V x) const { return logistic_gate_slope(x); }
   ACT_FN Near<V> near_slope(V x) const { return in_pieces_below<SiluSlopeBelow>(x); }
-  ACT_FN ValueAndSlope<V> value_and_slope(V x) const { return logistic_gate_and_slope(x, x, bounded_product(x)); }
+  ACT_FN ValueAndSlope<V> value_and_slope(V x) const {
+    const V bounded = folded(x, gate_zero<V>);
+    return logistic_gate_and_slope(x, x, bounded, V(1) + bounded, bounded);
+  }
 };
 
 template <class V>
@@ -95,11 +101,18 @@ struct Swish {
     const V value = sum_with_product(select(below, V(0), x), select(below, x, -x), SigmoidBelow::at(minus_abs(z)));
     return {abs(z.hi) < V(-SigmoidBelow::low), copysign(value, x)};
   }
+  // In half as many operations, with twice the error.
+  ACT_FN V quick_forward(V x) const {
+    const auto z = product(beta, x);
+    const V bounded = select(z.hi < V(-gate_zero<V>), copysign(V(0), x), x);
+    return logistic_gate(bounded, exp_ratio<-1>(clamped(-z, V(-exp_ratio_limit<V>), V(gate_zero<V>))));
+  }
   ACT_FN V slope(V x) const { return logistic_gate_slope(product(beta, x)); }
   ACT_FN Near<V> near_slope(V x) const { return in_pieces_below<SiluSlopeBelow>(product(beta, x)); }
   ACT_FN ValueAndSlope<V> value_and_slope(V x) const {
     const auto z = product(beta, x);
-    return logistic_gate_and_slope(x, z, bounded_product(z.hi));
+    const V bounded = select(abs(z.hi) < V(gate_zero<V>), select(z.hi < V(0), x, -x), V(0));
+    return logistic_gate_and_slope(x, z, bounded);
   }
 
  private:
@@ -135,8 +148,7 @@ struct QuickGelu {
   ACT_FN V slope(V x) const { return logistic_gate_slope(argument(x)); }
   ACT_FN Near<V> near_slope(V x) const { return in_pieces_below<SiluSlopeBelow>(argument(x)); }
   ACT_FN ValueAndSlope<V> value_and_slope(V x) const {
-    const auto z = argument(x);
-    return logistic_gate_and_slope(x, z, bounded_product(z.hi));
+    return logistic_gate_and_slope(x, argument(x), at_least(minus_abs(x), V(-gate_zero<V> / 1.702)));
   }
 
  private:
@@ -208,9 +220,12 @@ struct GeluTanh {
   }
   ACT_FN Near<V> near_slope(V x) const { return in_pieces_below<GeluTanhSlopeBelow>(x); }
   ACT_FN ValueAndSlope<V> value_and_slope(V x) const {
-    const V bounded = clamp(x, V(-limit), V(is_single<V> ? 8 : 18));
-    return logistic_gate_and_slope(x, argument(bounded),
-                                   bounded * fma(V(3 * cubic), bounded * bounded, V(linear + linear_rest)));
+    const V bounded = clamp(x, V(-limit), V(limit)), below = minus_abs(bounded);
+    const auto square = product(bounded, bounded);
+    const auto dz = step(square.hi, V(3 * cubic), constant_pair<V>(linear + linear_rest));
+    const V rest = fma(V(3 * cubic), square.lo, dz.lo);
+    const V one_and_w = fma(dz.hi, below, fma(rest, below, V(1)));
+    return logistic_gate_and_slope(x, argument(bounded), dz.hi * below, one_and_w, below);
   }
 
  private:

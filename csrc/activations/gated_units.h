@@ -11,7 +11,11 @@ namespace act_ext {
 // F(gate) up, F an activation without parameters.
 template <template <class> class F, class V>
 struct GatedBy {
-  ACT_FN V gate(V a) const { return value_of(F<V>{}, a); }
+  static constexpr bool in_pieces = value_in_pieces<F<V>, V>;
+  template <class Rest = AtOnce>
+  ACT_FN V gate(V a, Rest&& rest = {}) const {
+    return value_of(F<V>{}, a, rest);
+  }
   ACT_FN V gate_slope(V a) const {
     if constexpr (F<V>::spec.saves == Saves::nothing) {
       return V(F<V>::spec.constant_slope);
@@ -155,7 +159,7 @@ struct SwigluClamped {
       .gates = true,
       .heavy = true};
   V alpha, limit;
-  ACT_FN V gate(V a) const { return Swish<V>{alpha}.forward(at_most(a, limit)); }
+  ACT_FN V gate(V a) const { return Swish<V>{alpha}.quick_forward(at_most(a, limit)); }
   ACT_FN V gate_slope(V a) const { return select(a > limit, V(0), Swish<V>{alpha}.slope(at_most(a, limit))); }
   ACT_FN ValueAndSlope<V> gate_and_slope(V a) const {
     const auto [value, slope] = Swish<V>{alpha}.value_and_slope(at_most(a, limit));

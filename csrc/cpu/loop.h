@@ -29,6 +29,15 @@ struct Memory {
 };
 #endif
 
+// A register of bfloat16 is loaded as its even and its odd elements.
+template <class S>
+inline constexpr bool kNeighbours =
+#if defined(CPU_CAPABILITY_AVX512) || defined(CPU_CAPABILITY_AVX2)
+    std::is_same_v<S, c10::BFloat16>;
+#else
+    false;
+#endif
+
 template <class S, class V>
 ACT_FN void store(V v, S* const* out, int64_t i) {
   Memory<S>::store(v, out[0] + i);
@@ -51,6 +60,107 @@ ACT_FN void fetch_ahead(const S* from) {
   for (int64_t i = kAhead; i < kAhead + Memory<S>::size; i += kLine) __builtin_prefetch(from + i, kWrite);
 }
 
+// Elements that pieces do not reach are seldom alone: an input that is spread wider than usual has some in most
+// vectors. They are gathered until they fill a vector of their own.
+#if ACT_EXT_NO_VECTORS
+template <class F>
+inline constexpr bool gathers = false;
+#else
+template <class F>
+inline constexpr bool gathers = requires { requires F::in_pieces; };
+
+template <class V>
+struct Later {
+  MaskOf<V> reached;
+  template <class F>
+  ACT_FN V operator()(Near<V> near, V, const F&) {
+    reached = near.holds;
+    return near.value;
+  }
+};
+struct Exactly {
+  template <class V, class F>
+  ACT_FN V operator()(Near<V>, V x, const F& exact) const {
+    return exact(x);
+  }
+};
+template <class V, class F, class... In>
+ACT_RARE V exactly(const F& f, In... in) {
+  return f.with(Exactly(), in...);
+}
+
+// Where in memory a vector's element number k stands.
+template <class S>
+int64_t place_of(int64_t k) {
+  constexpr int64_t half = Memory<S>::size / 2;
+  return kNeighbours<S> ? k % half * 2 + k / half : k;
+}
+
+// The elements still to be computed, by number.
+template <class S, class F, std::size_t... I>
+class Gathered {
+  using V = typename Memory<S>::V;
+  static constexpr int size = Memory<S>::size;
+
+ public:
+  Gathered(const F& f, S* out) : f_(f), out_(out) {}
+
+  // Element i of the inputs.
+  ACT_FN void add(const S* const* in, int64_t i) {
+    at_[count_] = i;
+    ((in_[I][count_] = in[I][i]), ...);
+    ++count_;
+  }
+  ACT_FN bool is_full() const { return count_ >= size; }
+  // The first `size` of them, or all.
+  void compute() {
+    S results[size];
+    Memory<S>::store(exactly<V>(f_, Memory<S>::load(in_[I])...), results);
+    const int done = std::min(count_, size);
+    for (int j = 0; j < done; ++j) out_[at_[j]] = results[j];
+    count_ -= done;
+    std::copy_n(at_ + done, count_, at_);
+    (std::copy_n(in_[I] + done, count_, in_[I]), ...);
+  }
+  void compute_all() {
+    while (count_ > 0) compute();
+  }
+
+ private:
+  const F& f_;
+  S* out_;
+  int count_ = 0;
+  int64_t at_[2 * size];
+  S in_[sizeof...(I)][2 * size] = {};
+};
+
+template <class S, class F, std::size_t... I>
+__attribute__((noinline, noclone)) void run_in_pieces(const F& f, std::index_sequence<I...>, S* out,
+                                                      const S* const* inputs, int64_t n) {
+  using V = typename Memory<S>::V;
+  const F local = f;
+  const S* const in[] = {inputs[I]...};
+  Gathered<S, F, I...> gathered(f, out);
+  Later<V> later;
+  for (int64_t i = 0; i < n; i += Memory<S>::size) {
+    (fetch_ahead<0>(in[I] + i), ...);
+    fetch_ahead<1>(out + i);
+    V result = local.with(later, Memory<S>::load(in[I] + i)...);
+    if (!all(later.reached)) {
+      uint64_t left = bits_off(later.reached);
+      if (__builtin_popcountll(left) > Memory<S>::size / 4) {
+        result = select(later.reached, result, exactly<V>(local, Memory<S>::load(in[I] + i)...));
+      } else {
+        for (; left != 0; left &= left - 1) gathered.add(in, i + place_of<S>(__builtin_ctzll(left)));
+      }
+    }
+    Memory<S>::store(result, out + i);
+    if (gathered.is_full()) gathered.compute();
+  }
+  gathered.compute_all();
+}
+#endif
+
 // n is a multiple of Memory<S>::size. Neither inlined nor cloned, so that full blocks and the tail share one copy of
 // the arithmetic.
 template <class S, class F, std::size_t... O, std::size_t... I>
@@ -68,6 +178,16 @@ __attribute__((noinline, noclone)) void run(const F& f, std::index_sequence<O...
   }
 }
 
+// n is a multiple of Memory<S>::size.
+template <class S, class F>
+void run_whole(const F& f, S* const* out, const S* const* in, int64_t n) {
+  if constexpr (gathers<F>) {
+    run_in_pieces(f, input_indices<F>, out[0], in, n);
+  } else {
+    run(f, output_indices<F>, input_indices<F>, out, in, n);
+  }
+}
+
 // f over n contiguous elements of each operand.
 template <class S, class F>
 void run_contiguous(const F& f, char* const* operands, int64_t n) {
@@ -78,7 +198,7 @@ void run_contiguous(const F& f, char* const* operands, int64_t n) {
   for (int k = 0; k < F::inputs; ++k) in[k] = reinterpret_cast<const S*>(operands[F::outputs + k]);
 
   const int64_t tail = n % size, whole = n - tail;
-  run(f, output_indices<F>, input_indices<F>, out, in, whole);
+  run_whole(f, out, in, whole);
   if (tail > 0) {
     // Zeros fill the vector up.
     S filled[F::inputs][size] = {}, results[F::outputs][size];
@@ -88,7 +208,7 @@ void run_contiguous(const F& f, char* const* operands, int64_t n) {
       std::memcpy(filled[k], in[k] + whole, tail * sizeof(S));
       in[k] = filled[k];
     }
-    run(f, output_indices<F>, input_indices<F>, to, in, size);
+    run_whole(f, to, in, size);
     for (int k = 0; k < F::outputs; ++k) std::memcpy(out[k] + whole, results[k], tail * sizeof(S));
   }
 }

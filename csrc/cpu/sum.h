@@ -73,15 +73,6 @@ struct Larger {
 #endif
 };
 
-// A register of bfloat16 is loaded as its even and its odd elements.
-template <class S>
-inline constexpr bool kNeighbours =
-#if defined(CPU_CAPABILITY_AVX512) || defined(CPU_CAPABILITY_AVX2)
-    std::is_same_v<S, c10::BFloat16>;
-#else
-    false;
-#endif
-
 // The results of a vector in the order of the elements.
 template <class S, class V>
 ACT_FN void store_in_order(V v, Wide<S>* to) {

@@ -291,6 +291,18 @@ ACT_FN bool all(Mask<T> mask) {
 #endif
 }
 
+// Where mask does not hold, a bit for each element.
+template <class T>
+ACT_FN uint64_t bits_off(Mask<T> mask) {
+#if defined(CPU_CAPABILITY_AVX512)
+  constexpr int kLanes = 64 / sizeof(T);
+  return ~(mask.low | static_cast<uint64_t>(mask.high) << kLanes) & ((uint64_t{1} << 2 * kLanes) - 1);
+#else
+  return Vectorized<T>(mask.low).zero_mask() | static_cast<uint64_t>(Vectorized<T>(mask.high).zero_mask())
+                                                   << Vectorized<T>::size();
+#endif
+}
+
 // The lowest bit moved up to the sign, all others gone.
 template <class T>
 ACT_FN Register<T> moved_to_sign(Register<T> x) {

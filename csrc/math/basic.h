@@ -83,6 +83,10 @@ ACT_FN Power<V> power_where(M mask, Power<V> power) {
   return power;
 }
 
+// What a comparison gives.
+template <class V>
+using MaskOf = decltype(V(0) < V(0));
+
 // What a function of several results gives.
 template <class V, int kCount>
 struct Results {
@@ -222,6 +226,13 @@ template <class V>
 ACT_FN V divided(Pair<V> a, Pair<V> b) {
   const V inverse = V(1) / b.hi, y = a.hi * inverse;
   return fma(-(fma(y, b.lo, -a.lo) + fma(y, b.hi, -a.hi)), inverse, y);
+}
+
+// 1 / b with little more than one rounding.
+template <class V>
+ACT_FN V inverse(Pair<V> b) {
+  const V y = V(1) / b.hi;
+  return fma(-fma(y, b.lo, fma(y, b.hi, V(-1))), y, y);
 }
 
 // One step of horner in two words: c + x inner, for an |x inner| of at most the size of |c|.

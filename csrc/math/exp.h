@@ -100,10 +100,11 @@ ACT_FN BoundedExp<V> bounded_exp(V x, double largest) {
 template <class V>
 struct ExpRatio {
   V top, rest, bottom;
-  V quick_sum, sum;  // top + bottom with one rounding, quickly with two at +-2^24
-  V sum_rest;        // what sum rounds off
+  V quick_sum, sum;        // top + bottom with one rounding, quickly with two at +-2^24
+  V quick_rest, sum_rest;  // what sum rounds off, without or with what its parts do
 
   ACT_FN Pair<V> numerator() const { return {top, rest}; }
+  ACT_FN Pair<V> quick_denominator() const { return {sum, quick_rest}; }
   ACT_FN Pair<V> denominator() const { return {sum, sum_rest}; }
 };
 
@@ -133,14 +134,15 @@ ACT_FN auto exp_ratio(X x) {
   // Where powers of 2 are so far apart that their sum is rounded, what it lacks comes with the smaller term.
   const V both = bottom + V(unit), lost = (V(unit) - both) + bottom;
   const V beyond = fma(slope, r, lost), sum = both + beyond;
-  V rest = fma(slope, r, V(unit) - top), sum_rest = (both - sum) + beyond;
+  const V quick_rest = (both - sum) + beyond;
+  V rest = fma(slope, r, V(unit) - top), sum_rest = quick_rest;
   if constexpr (is_single<V>) {
     // What r and the slope round off is made good too: pieces give what is usual (math/pieces.h), and speed matters
     // less.
     rest = fma(V(unit), rest_of_reduced(x, minus_n, r), fma(r * r, tail, fma(V(unit), r, V(unit) - top)));
     sum_rest = ((both - sum) + (top - V(unit))) + (lost + rest);
   }
-  return ExpRatio<V>{top, rest, bottom, fma(slope, r, both), sum, sum_rest};
+  return ExpRatio<V>{top, rest, bottom, fma(slope, r, both), sum, quick_rest, sum_rest};
 }
 
 // e^x for the elements of a row, relative to their largest m: e^(x - base) 2^-n. A difference x - m would be rounded,

@@ -10,8 +10,8 @@ namespace act_ext {
 // sigmoid(-z) is other / denominator.
 template <class V>
 struct Logistic {
-  decltype(V(0) < V(0)) negative;  // z < 0
-  V e, q, rest;                    // e is (1 + q + rest) times its power
+  MaskOf<V> negative;  // z < 0
+  V e, q, rest;        // e is (1 + q + rest) times its power
   V denominator, other;
   Power<V> top_power;  // that of e below 0, 1 above
 
@@ -90,9 +90,9 @@ struct Shares {
 template <class X>
 ACT_FN auto shares(X z) {
   using V = decltype(head(z));
-  const ExpRatio<V> e = exp_ratio(folded(z, exp_zero<V>));
-  const V inverse = V(1) / (e.bottom + e.top);
-  return Shares<V>{e.top * inverse, e.bottom * inverse};
+  const ExpRatio<V> e = exp_ratio<-1>(-folded(z, exp_zero<V>));
+  const V small = e.bottom * inverse(e.quick_denominator());
+  return Shares<V>{small, V(1) - small};
 }
 
 // The derivative of sigmoid, sigmoid(z) sigmoid(-z): an even function.

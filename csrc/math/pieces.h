@@ -38,13 +38,13 @@ ACT_FN Pair<V> piecewise(const Pieces<kDegree>& pieces, V piece, X x) {
 // What pieces give of a function, and where they reach.
 template <class V>
 struct Near {
-  decltype(V(0) < V(0)) holds;
+  MaskOf<V> holds;
   V value;
 };
 
 // Whether x is a finite number from Table::low to Table::high, or where the table is level above it.
 template <class Table, class V>
-ACT_FN auto reached(V x) {
+ACT_FN MaskOf<V> reached(V x) {
   return (x > V(Table::low)) & (x < V(Table::level ? inf : Table::high));
 }
 // There: Table's function, and x times that.
@@ -71,7 +71,8 @@ ACT_FN Near<V> less_pieces(V x, double reach = Table::high) {
   const auto factor = Table::at(a);
   const V above = at_least(x, V(0));
   if constexpr (Table::exact) {
-    return {(x > V(-reach)) & (x < V(inf)), copysign(sum_with_product(above, -a, factor), x)};
+    const MaskOf<V> holds = (x > V(-reach)) & (x < V(inf));
+    return {holds, copysign(sum_with_product(above, -a, factor), x)};
   } else {
     return {x > V(-reach), copysign(fma(-a, factor.hi, fma(-a, factor.lo, above)), x)};
   }
@@ -81,31 +82,37 @@ template <class V, class F>
 ACT_RARE V apart(const F& f, V x) {
   return f(x);
 }
-// near where it holds, exact(x) elsewhere: seldom wanted, so it stands outside of the loop. Which of them an element
-// gets does not depend on its neighbours.
-template <class V, class F>
-ACT_FN V completed(Near<V> near, V x, const F& exact) {
-  if constexpr (std::is_same_v<V, Scalar<V>>) {
-    return near.holds ? near.value : exact(x);
-  } else {
-    if (all(near.holds)) return near.value;
-    return select(near.holds, near.value, apart(exact, x));
+// What is done where pieces do not reach: the exact formula is computed at once. It is seldom wanted, so it stands
+// outside of the loop. Which of them an element gets does not depend on its neighbours.
+struct AtOnce {
+  template <class V, class F>
+  ACT_FN V operator()(Near<V> near, V x, const F& exact) const {
+    if constexpr (std::is_same_v<V, Scalar<V>>) {
+      return near.holds ? near.value : exact(x);
+    } else {
+      if (all(near.holds)) return near.value;
+      return select(near.holds, near.value, apart(exact, x));
+    }
   }
-}
+};
 
-// op.forward(x) and op.slope(x), by pieces where the op has them.
+// op.forward(x) and op.slope(x), by pieces where the op has them, and then `rest` decides.
 template <class Op, class V>
-ACT_FN V value_of(const Op& op, V x) {
-  if constexpr (has_pieces<V> && requires { op.near_forward(x); }) {
-    return completed(op.near_forward(x), x, [op](V x) { return op.forward(x); });
+inline constexpr bool value_in_pieces = has_pieces<V> && requires(Op op, V x) { op.near_forward(x); };
+template <class Op, class V>
+inline constexpr bool slope_in_pieces = has_pieces<V> && requires(Op op, V x) { op.near_slope(x); };
+template <class Op, class V, class Rest = AtOnce>
+ACT_FN V value_of(const Op& op, V x, Rest&& rest = {}) {
+  if constexpr (value_in_pieces<Op, V>) {
+    return rest(op.near_forward(x), x, [op](V x) { return op.forward(x); });
   } else {
     return op.forward(x);
   }
 }
-template <class Op, class V>
-ACT_FN V slope_of(const Op& op, V x) {
-  if constexpr (has_pieces<V> && requires { op.near_slope(x); }) {
-    return completed(op.near_slope(x), x, [op](V x) { return op.slope(x); });
+template <class Op, class V, class Rest = AtOnce>
+ACT_FN V slope_of(const Op& op, V x, Rest&& rest = {}) {
+  if constexpr (slope_in_pieces<Op, V>) {
+    return rest(op.near_slope(x), x, [op](V x) { return op.slope(x); });
   } else {
     return op.slope(x);
   }
