@@ -1,7 +1,8 @@
-"""The pointwise ops, and the gated units as functions of their gate, as data: parameters to try, points where slopes
-jump, and exact values in float64."""
+"""The pointwise ops, the gated units as functions of their gate and the functions of rows as data: parameters to try,
+points where slopes jump, and exact values in float64."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,7 @@ from benchmarks.natives import NATIVE
 SPEC = {spec["name"]: spec for spec in SPECS if spec["kind"] == "pointwise"}
 NAMES = list(SPEC)
 UNIT_SPEC = {spec["name"]: spec for spec in SPECS if spec["kind"] == "gated_unit"}
+ROW_SPEC = {spec["name"]: spec for spec in SPECS if spec["kind"] == "row_function"}
 # What the specs' formulas are written in.
 TORCH = {name: getattr(torch, name) for name in dir(torch) if not name.startswith("_")}
 
@@ -239,6 +241,45 @@ class UnitCase(Case):
         return tuple(self._evaluate(each, wide, x.dtype) for each in self.expressions.values())
 
 
+class RowCase(Case):
+    """A function of the rows of a matrix."""
+
+    LENGTHS = (2, 7, 33, 128, 1000, 4097, 100_000)
+    SCALES = (0.01, 1, 3, 10, 30, 70, 200)
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        return ROW_SPEC[self.name]
+
+    @property
+    def expressions(self) -> dict[str, str]:
+        return {"value": self.spec["formula"]}
+
+    def function(self, x: Tensor, **more: Any) -> Tensor:
+        return getattr(act_ext.functional, self.name)(x, -1, **more)
+
+    def native(self, x: Tensor) -> Tensor:
+        return NATIVE[self.name](x, -1)
+
+    def rows(self, dtype: torch.dtype, elements: int) -> Iterator[Tensor]:
+        """Matrices of rows of all lengths and scales, each of about so many elements."""
+        generator = torch.Generator().manual_seed(0)
+        for length in self.LENGTHS:
+            for scale in self.SCALES:
+                shape = max(1, elements // length), length
+                yield (torch.randn(shape, dtype=torch.float64, generator=generator) * scale).to(dtype)
+
+    def reference(self, x: Tensor) -> tuple[Tensor, ...]:
+        wide = x.detach().double()
+        if self.name != "log_softmax":
+            return (self.native(wide),)
+        # A sum of numbers that are not positive: near 0, where one element outweighs the others, nothing cancels.
+        largest, where = wide.max(-1, keepdim=True)
+        others = (wide - largest).exp().scatter(-1, where, 0.0).sum(-1, keepdim=True)
+        return ((wide - largest) - others.log1p(),)
+
+
 DEFAULTS = [Case(name, {"threshold": 0.1, "value": 0.0} if name == "threshold" else {}) for name in NAMES]
 CASES = DEFAULTS + [Case(name, kwargs) for name, sets in PARAMETERS.items() for kwargs in sets]
 UNITS = [UnitCase(name) for name in UNIT_SPEC]
+ROWS = [RowCase(name) for name in ROW_SPEC]

@@ -14,7 +14,7 @@ import act_ext
 from act_ext import _plot, functional
 from act_ext._describe import lines_of
 from act_ext._register import SPECS
-from benchmarks.accuracy.page import number
+from benchmarks.accuracy.page import DTYPES, number
 from tools.op_table import link
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -63,18 +63,17 @@ def summary_of(name: str) -> str:
 
 def errors_of(name: str, published: dict[str, Any]) -> list[str]:
     """A table of the worst errors, act_ext's and the native op's, where the accuracy runs measure the op."""
-    lines = []
-    for dtype in ("float32", "float64", "bfloat16", "float16"):
-        stats = published["results"].get(f"{name} {dtype}")
-        if stats is None:
-            return []
-        cells = [
-            number(stats[key]["worst"]) if stats[key]["count"] else ""
-            for key in ("act_ext value", "native value", "act_ext slope", "native slope")
-        ]
+    by_dtype = {dtype: published["results"].get(f"{name} {dtype}") for dtype in DTYPES}
+    if None in by_dtype.values():
+        return []
+    keys = [key for what in by_dtype["float32"] if (key := what.removeprefix("act_ext ")) != what]
+    head = [f"{whose}{key}" for key in keys for whose in ("", "native ")]
+    lines = [f"| units in the last place | {' | '.join(head)} |", f"|{' --- |' * (1 + len(head))}"]
+    for dtype, stats in by_dtype.items():
+        found = [stats[f"{who} {key}"] for key in keys for who in ("act_ext", "native")]
+        cells = [number(each["worst"]) if each["count"] else "" for each in found]
         lines.append(f"| {dtype} | {' | '.join(cells)} |")
-    head = "| units in the last place | value | native value | slope | native slope |"
-    return [head, "| --- | --- | --- | --- | --- |", *lines, ""]
+    return [*lines, ""]
 
 
 def speeds_of(name: str, measured: list[dict[str, str]]) -> list[str]:

@@ -10,7 +10,7 @@ import torch
 from flint import arb
 from torch import Tensor
 
-from benchmarks.cases import Case
+from benchmarks.cases import Case, RowCase
 
 BITS = 200
 TINY = arb(2) ** -1080  # 0 after any rounding
@@ -68,14 +68,18 @@ def _sharp(compute: Callable[[], arb]) -> arb:
     raise ArithmeticError(f"it cancels: {result}")
 
 
-def value(formula: str, numbers: dict[str, float]) -> tuple[float, float]:
-    """The double nearest to the formula's value for these parameters and inputs, and what it lacks."""
-    result = _sharp(partial(_ball, formula, numbers))
-    if abs(result) < TINY:
+def _parts(number: arb) -> tuple[float, float]:
+    """The double nearest to a ball that is narrow enough, and what it lacks."""
+    if abs(number) < TINY:
         return 0.0, 0.0
-    middle = result.mid()
+    middle = number.mid()
     nearest = float(middle)
     return nearest, 0.0 if math.isinf(nearest) else float((middle - nearest).mid())
+
+
+def value(formula: str, numbers: dict[str, float]) -> tuple[float, float]:
+    """The double nearest to the formula's value for these parameters and inputs, and what it lacks."""
+    return _parts(_sharp(partial(_ball, formula, numbers)))
 
 
 def second_derivative(case: Case, x: Tensor) -> Tensor:
@@ -116,6 +120,23 @@ def points(case: Case, count: int) -> Tensor:
     for kink in case.kinks:  # itself a rounded number
         x = x[(x - kink).abs() > 1e-15 * abs(kink)]
     return x[x.isfinite()]
+
+
+def of_rows(case: RowCase, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Of a matrix's rows, the nearest doubles and what they lack."""
+    flint.ctx.prec = BITS
+    pairs = []
+    for row in (-x if case.name == "softmin" else x).tolist():
+        largest = max(range(len(row)), key=row.__getitem__)
+        less = [arb(element) - row[largest] for element in row]
+        powers = [difference.exp() for difference in less]
+        others = sum(powers[:largest] + powers[largest + 1 :], arb(0))
+        if case.name == "log_softmax":
+            pairs += [_parts(difference - others.log1p()) for difference in less]
+        else:
+            pairs += [_parts(power / (1 + others)) for power in powers]
+    nearest, rest = (torch.tensor(column, dtype=torch.float64).view_as(x) for column in zip(*pairs, strict=True))
+    return nearest, rest
 
 
 def references(case: Case, x: Tensor, what: str) -> tuple[Tensor, Tensor]:

@@ -25,13 +25,13 @@ from torch.utils import cpp_extension
 
 import act_ext
 from benchmarks.accuracy import exact
-from benchmarks.cases import CASES, UNITS, Case
+from benchmarks.cases import CASES, ROWS, UNITS, Case, RowCase
 
 PARTS = 32  # of the 2^32 inputs of float32
 CHUNK = 1 << 14  # elements: their intermediate results stay in a cache, and are not returned to the system
 LOW = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 WHO = ("act_ext", "native")
-MEASURED = [*CASES, *UNITS]
+MEASURED = [*CASES, *UNITS, *ROWS]
 ORDER = [str(case) for case in MEASURED]
 SPECIAL = (-math.inf, -0.0, 0.0, math.inf, math.nan)
 
@@ -76,6 +76,10 @@ def parts_of(step: int) -> int:
 def pieces(inputs: Inputs, names: list[str], native: bool) -> Iterator[Piece]:
     """names: of the cases, in this order."""
     for index in map(ORDER.index, names):
+        if isinstance(MEASURED[index], RowCase):
+            for dtype in (*LOW, "float64", "float32"):
+                yield Piece(index, dtype, native=native)
+            continue
         for dtype in LOW:
             yield Piece(index, dtype, native=native)
         yield Piece(index, "float64", 0, inputs.points, native)
@@ -115,6 +119,15 @@ def rules(index: int, dtype: torch.dtype) -> dict[str, Any]:
     return {slope: core().Rule(kinks, *case.slope_zero, largest), **plain}
 
 
+def add_rows(stats: dict[tuple[str, str], Any], case: RowCase, dtype: torch.dtype) -> None:
+    for x in case.rows(dtype, 2000 if dtype == torch.float64 else 20_000):
+        truth = exact.of_rows(case, x) if dtype == torch.float64 else case.reference(x)
+        for (who, _), of in stats.items():
+            result = case.function(x) if who == "act_ext" else case.native(x)
+            add = of.add_float64 if dtype == torch.float64 else of.add
+            add(result, *truth, x, core().Rule())
+
+
 def wide(case: Case, x: Tensor, value: Tensor) -> dict[str, Tensor]:
     """Value and slopes in float64. value: act_ext's result, from whose own sixteen bits sigmoid's and tanh's slopes are
     asked for."""
@@ -150,12 +163,14 @@ def add_inputs(stats: dict[tuple[str, str], Any], case: Case, rule: dict[str, An
 def measure(piece: Piece) -> dict[str, Any]:
     """The statistics of a piece, by whose kernel and of what."""
     torch.set_num_threads(1)
-    case, rule = MEASURED[piece.case], rules(piece.case, getattr(torch, piece.dtype))
+    case, dtype = MEASURED[piece.case], getattr(torch, piece.dtype)
     stats = {(who, what): core().Stats() for who in (WHO if piece.native else WHO[:1]) for what in case.expressions}
-    if piece.dtype == "float64":
-        add_points(stats, case, rule, piece.step)
+    if isinstance(case, RowCase):
+        add_rows(stats, case, dtype)
+    elif piece.dtype == "float64":
+        add_points(stats, case, rules(piece.case, dtype), piece.step)
     else:
-        add_inputs(stats, case, rule, chunks(piece))
+        add_inputs(stats, case, rules(piece.case, dtype), chunks(piece))
     return {f"{who} {what}": of.as_dict() for (who, what), of in stats.items()}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from benchmarks.accuracy.measure import SPECIAL, Inputs
-from benchmarks.cases import CASES, UNITS, Case
+from benchmarks.cases import CASES, ROWS, UNITS, Case, RowCase
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 PAGE, PUBLISHED, PLOT = DOCS / "accuracy.md", DOCS / "accuracy.json", DOCS / "accuracy.png"
@@ -39,10 +39,11 @@ def table(measured: dict[str, Any], cases: Sequence[Case], what: str) -> list[st
         "| native float32 | at | native f64 | native bf16 | native f16 |",
         f"|{'---|' * 13}",
     ]
-    for case in map(str, cases):
+    for case in cases:
         by_dtype = {dtype: measured[f"{case} {dtype}"] for dtype in DTYPES}
         taken = by_dtype["float32"][f"act_ext {what}"]["taken"]
-        cells = [f"`{case}`", "all" if taken == 1 else f"1/{taken}"]
+        inputs = "rows" if isinstance(case, RowCase) else "all" if taken == 1 else f"1/{taken}"
+        cells = [f"`{case}`", inputs]
         for who in ("act_ext", "native"):
             single = by_dtype["float32"][f"{who} {what}"]
             cells += [cell(single), hexadecimal(single["input"]) if single["count"] else ""]
@@ -115,6 +116,13 @@ def text(measured: dict[str, Any]) -> str:
                 for what in UNITS[0].expressions
                 for line in ["", f"### {what.capitalize()}", "", *table(measured["results"], UNITS, what)]
             ),
+            "",
+            "## Rows",
+            "",
+            f"Values, of rows of {RowCase.LENGTHS[0]} to {RowCase.LENGTHS[-1]} normal random numbers times "
+            f"{RowCase.SCALES[0]} to {RowCase.SCALES[-1]}.",
+            "",
+            *table(measured["results"], ROWS, "value"),
             "",
             "## Special values",
             "",

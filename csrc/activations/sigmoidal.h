@@ -76,17 +76,7 @@ struct Tanhshrink {
     const V a = abs(x);
     return {a < V(TanhDefect::high), rounded_product(x, product(product(x, x), TanhDefect::at(a)))};
   }
-  ACT_FN V slope(V x) const {
-    // Squaring doubles the error of tanh.
-    if constexpr (has_pieces<V>) {
-      const auto t = TanhInPieces<V>(x).in_two_words();
-      return fma(t.hi, t.hi, (t.hi + t.hi) * t.lo);
-    } else {
-      // 1 minus something small, or x minus something small.
-      const V a = abs(x), t = select(a > V(1), V(1) - complement(a), tanh_near_0(a));
-      return t * t;
-    }
-  }
+  ACT_FN V slope(V x) const { return tanh_squared(x); }
 
  private:
   // 1 - tanh(a)

@@ -158,6 +158,11 @@ ACT_FN TanhAndSlope<Dual<V>> tanh_and_slope(Dual<V> a) {
   return {{t, slope * a.d}, {slope, V(-2) * t * slope * a.d}};
 }
 template <class V>
+ACT_FN Dual<V> tanh_squared(Dual<V> x) {
+  const auto [t, slope] = tanh_and_slope(abs(x.v));
+  return {tanh_squared(x.v), copysign(t + t, x.v) * slope * x.d};
+}
+template <class V>
 ACT_FN Dual<V> expm1(Dual<V> x) {
   const V m = expm1(x.v);
   return {m, fma(m, x.d, x.d)};
@@ -225,11 +230,6 @@ ACT_FN Dual<V> copysign(Dual<V> magnitude, Dual<V> sign) {
   const auto flips = copysign(V(1), magnitude.v) < V(0);
   const V same = select(flips, -magnitude.d, magnitude.d);
   return {copysign(magnitude.v, sign.v), select(negative, -same, same)};
-}
-template <class V>
-ACT_FN Dual<V> tanh_near_0(Dual<V> x) {
-  const V t = tanh_near_0(x.v);
-  return {t, fma(-t, t, V(1)) * x.d};
 }
 template <class V>
 ACT_FN Dual<V> tanh_defect(Dual<V> x) {

@@ -182,6 +182,19 @@ ACT_FN V tanh(V x) {
   }
 }
 
+// tanh(x)^2, where squaring would double the error of tanh.
+template <class V>
+ACT_FN V tanh_squared(V x) {
+  if constexpr (has_pieces<V>) {
+    const auto t = TanhInPieces<V>(x).in_two_words();
+    return fma(t.hi, t.hi, (t.hi + t.hi) * t.lo);
+  } else {
+    const auto t = tanh_quotient(abs(x));
+    const V inverse = V(1) / t.bottom.hi, y = t.top.hi * inverse;
+    return y * fma(inverse + inverse, fma(-y, t.bottom.hi, t.top.hi) + t.top.lo, y);
+  }
+}
+
 // (1 + e)^2 = 1 + e (2 + e), with one rounding that counts.
 template <class V>
 ACT_FN V squared_denominator(V e) {
@@ -236,12 +249,6 @@ ACT_FN V tanh_defect(V x) {
   const auto square = product(x, x);
   const auto q = tanh_defect_ratio(square.hi);
   return x * fma(square.hi, q.hi, fma(square.hi, q.lo, square.lo * q.hi));
-}
-// tanh(x) for |x| <= 1
-template <class V>
-ACT_FN V tanh_near_0(V x) {
-  const V z = x * x;
-  return fma(-x * z, tanh_defect_ratio(z).hi, x);
 }
 
 }  // namespace act_ext
