@@ -195,9 +195,13 @@ PATTERNS = {
 }
 
 
+# The activations of gates whose slopes change their sign.
+GATES = {"swiglu": "silu", "geglu": "gelu", "geglu_tanh": "gelu_tanh", "quick_geglu": "quick_gelu"}
+
+
 class UnitCase(Case):
-    """A gated unit as a function of its gate. The up comes from the gate's bits, looks random and lies between 1 and 2:
-    beyond, a power of 2 would change no relative error."""
+    """A gated unit as a function of its gate. The up comes from the gate's bits, looks random and lies between 1 and 2.
+    A power of 2 as a factor of it changes no relative error, unless gate or result are subnormal."""
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -211,13 +215,15 @@ class UnitCase(Case):
 
     @property
     def kinks(self) -> list[float]:
-        return {"reglu": [0.0], "seglu": [0.0], "swiglu_clamped": [7.0]}.get(self.name, [])
+        if self.name == "swiglu_clamped":
+            return [self.values["limit"]]
+        return [0.0] if self.name in ("reglu", "seglu") else []
 
     @property
     def slope_zero(self) -> tuple[float, float]:
-        activation = {"swiglu": "silu", "geglu": "gelu", "geglu_tanh": "gelu_tanh"}.get(self.name, "quick_gelu")
-        has_zero = activation != "quick_gelu" or self.name in ("quick_geglu", "swiglu_clamped")
-        return (SLOPE_ZERO[activation], 1.0) if has_zero else (0.0, 0.0)
+        if self.name == "swiglu_clamped":
+            return SLOPE_ZERO["silu"] / self.values["alpha"], 1 / abs(self.values["alpha"])
+        return (SLOPE_ZERO[GATES[self.name]], 1.0) if self.name in GATES else (0.0, 0.0)
 
     @property
     def expressions(self) -> dict[str, str]:
@@ -262,7 +268,7 @@ class RowCase(Case):
         return NATIVE[self.name](x, -1)
 
     def rows(self, dtype: torch.dtype, elements: int) -> Iterator[Tensor]:
-        """Matrices of rows of all lengths and scales, each of about so many elements."""
+        """Matrices of rows of all lengths and scales, together of about so many elements each."""
         generator = torch.Generator().manual_seed(0)
         for length in self.LENGTHS:
             for scale in self.SCALES:
@@ -282,4 +288,5 @@ class RowCase(Case):
 DEFAULTS = [Case(name, {"threshold": 0.1, "value": 0.0} if name == "threshold" else {}) for name in NAMES]
 CASES = DEFAULTS + [Case(name, kwargs) for name, sets in PARAMETERS.items() for kwargs in sets]
 UNITS = [UnitCase(name) for name in UNIT_SPEC]
+UNITS += [UnitCase("swiglu_clamped", {"alpha": alpha, "limit": limit}) for alpha, limit in [(1.0, 100.0), (-0.5, 2.0)]]
 ROWS = [RowCase(name) for name in ROW_SPEC]

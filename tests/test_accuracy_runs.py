@@ -147,6 +147,14 @@ def test_float64_is_exact_enough_for_float32(case):
         assert error[nearest.abs() < 2.0**127].max() < 1e-3, what
 
 
+@pytest.mark.parametrize("case", ROWS, ids=str)
+def test_float64_is_exact_enough_for_rows_of_float32(case):
+    for x in case.rows(torch.float32, 1000):
+        (reference,), (nearest, _) = case.reference(x), exact.of_rows(case, x)
+        unit = torch.finfo(torch.float32).eps * nearest.abs().clamp(min=2.0**-126)
+        assert ((reference - nearest).abs() / unit).max() < 1e-3
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
 @pytest.mark.parametrize("case", [case for case in CASES if case.spec["saves"] != "nothing"], ids=str)
 def test_second_derivative(case, dtype):
@@ -202,13 +210,13 @@ LARGEST = {
     "float16": LOW,
 }
 # Of gated units, which are rounded once more, and of rows, whose elements all have the roundings of the sum.
-LARGEST_OF_UNITS = LARGEST | {"float32": {"value": 3.0, "slope": 4.0}, "float64": {"value": 2.5, "slope": 4.0}}
-LARGEST_OF_ROWS = LARGEST | {"float32": {"value": 4.0}, "float64": {"value": 6.0}}
+LARGEST_OF_UNITS = LARGEST | dict.fromkeys(("float32", "float64"), {"value": 3.0, "slope": 4.0})
+LARGEST_OF_ROWS = LARGEST | {"float32": {"value": 5.0}, "float64": {"value": 8.0}}
 # Of float32: what with less would be as slow as the native op, and, at other parameters than the default ones, what
 # small results make of it.
 LARGER = {
     ("silu", "value"): 2.0,
-    ("gelu", "value"): 1.3,
+    ("gelu", "value"): 1.31,
     ("logsigmoid", "slope"): 2.3,
     ("softplus-0.5-20", "value"): 1.1,
     ("softplus-3-2", "value"): 1.3,

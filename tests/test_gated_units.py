@@ -20,7 +20,12 @@ PACKINGS = [
     {"dim": -1, "gate_first": False, "interleaved": True},
 ]
 # Beside the defaults of the parameters.
-PARAMETERS = {"swiglu_clamped": [{"alpha": 1.0, "limit": 0.75}, {"alpha": -0.5, "limit": 2.0}]}
+PARAMETERS = {
+    "swiglu_clamped": [
+        {"alpha": alpha, "limit": limit}
+        for alpha, limit in [(1.0, 0.75), (-0.5, 2.0), (1.702, 100.0), (10.0, 20.0), (-1.0, 7.0), (0.01, 7.0)]
+    ]
+}
 CASES = [(name, {}) for name in SPEC] + [(name, kwargs) for name, sets in PARAMETERS.items() for kwargs in sets]
 each_case = pytest.mark.parametrize(
     ("name", "kwargs"), CASES, ids=lambda v: v if isinstance(v, str) else ",".join(f"{k}={x}" for k, x in v.items())
@@ -79,6 +84,23 @@ def test_values_and_gradients(name, kwargs, dtype, device):
     for result, reference in zip(grads, exact, strict=True):
         # A slope's zero crossing is measured in units of the gradient's usual size.
         assert error_in_ulp(result, reference, at_least=0.5).max() <= (0.51 if low else 5 if bound < 5 else 256)
+
+
+@each_dtype
+@each_case
+def test_gates_far_out(name, kwargs, dtype, device):
+    """Finite where the result is, and 0 only where it is."""
+    far = [8.0, 39.0, 50.0, 200.0, 1e4, 1.1e6, 1e30]
+    gate = torch.tensor([*far, *(-number for number in far)], dtype=torch.float64).to(dtype)
+    gate = gate[gate.isfinite()]
+    up = torch.full_like(gate, 0.5)
+    leaves = [t.to(device).requires_grad_() for t in (gate, up)]
+    result = getattr(F, name)(*leaves, **kwargs)
+    results = [result, *torch.autograd.grad(result.sum(), leaves)]
+    for got, text in zip(results, [SPEC[name]["formula"], *SPEC[name]["derivative"].split("; ")], strict=True):
+        want = torch.as_tensor(evaluate(text, name, kwargs, gate.detach().double(), up.detach().double(), dtype))
+        want = want.to(dtype).expand_as(gate)
+        torch.testing.assert_close(got.detach().cpu(), want, rtol=0.01, atol=torch.finfo(dtype).tiny)
 
 
 @each_packing

@@ -1,4 +1,4 @@
-"""Measures the error of every pointwise op and gated unit and of their slopes, act_ext's and the native ones'.
+"""Measures the error of every pointwise op and gated unit, of their slopes and of softmax, and the native ones'.
 
 `python -m benchmarks.accuracy` takes all inputs of bfloat16 and float16, every 101st of float32 and some thousand
 points of float64, and writes docs/accuracy.json and, from that, docs/accuracy.md. `--full` measures act_ext's errors on
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.accuracy import page, plot
 from benchmarks.accuracy.measure import ORDER, Inputs, compiler, core, run, special_values
-from benchmarks.cases import DEFAULTS
+from benchmarks.cases import DEFAULTS, UNITS
 from benchmarks.compare import machine
 
 
@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> int | str:
         "bounds": core().BOUNDS,
         **{key: facts[key] for key in ("capability", "torch", "device")},
         "compiler": compiler(),
-        "special": {str(case): special_values(case) for case in DEFAULTS},
+        "special": {str(case): special_values(case) for case in [*DEFAULTS, *UNITS]},
     }
     page.publish(head, results, replace_all=names == ORDER)
     plot.draw(page.PLOT)

@@ -120,7 +120,7 @@ def rules(index: int, dtype: torch.dtype) -> dict[str, Any]:
 
 
 def add_rows(stats: dict[tuple[str, str], Any], case: RowCase, dtype: torch.dtype) -> None:
-    for x in case.rows(dtype, 2000 if dtype == torch.float64 else 20_000):
+    for x in case.rows(dtype, 2000 if dtype == torch.float64 else 200_000):
         truth = exact.of_rows(case, x) if dtype == torch.float64 else case.reference(x)
         for (who, _), of in stats.items():
             result = case.function(x) if who == "act_ext" else case.native(x)
@@ -200,7 +200,7 @@ def compiler() -> str:
 def special_values(case: Case) -> dict[str, list[str]]:
     """Values and slopes at SPECIAL."""
     found = results(case, "act_ext", torch.tensor(SPECIAL))
-    return {what: [f"{number:.6g}" for number in result.tolist()] for what, result in found.items()}
+    return {what: [f"{number:.9g}" for number in result.tolist()] for what, result in found.items()}
 
 
 def run(inputs: Inputs, names: list[str], native: bool, log: Path | None) -> dict[str, dict[str, Any]]:
@@ -231,7 +231,9 @@ def run(inputs: Inputs, names: list[str], native: bool, log: Path | None) -> dic
         groups.setdefault(f"{MEASURED[piece.case]} {piece.dtype}", []).append(done[piece.key])
 
     def statistics(key: str, group: list[Any]) -> dict[str, Any]:
-        taken = inputs.points if key.endswith(" float64") else inputs.step if key.endswith(" float32") else 1
+        case, dtype = key.split(" ")
+        taken = {"float64": inputs.points, "float32": inputs.step}.get(dtype, 1)
+        taken = 1 if isinstance(MEASURED[ORDER.index(case)], RowCase) else taken
         return {name: merged([part[name] for part in group]) | {"taken": taken} for name in group[0]}
 
     return {key: statistics(key, group) for key, group in groups.items()}

@@ -56,13 +56,14 @@ def table(measured: dict[str, Any], cases: Sequence[Case], what: str) -> list[st
 
 
 def special(values: dict[str, dict[str, list[str]]]) -> list[str]:
-    """A table of values and slopes at -inf, -0, 0, inf and NaN."""
+    """A table of values and slopes, of gated units by gate and by up, at -inf, -0, 0, inf and NaN."""
     lines = [
         f"| op | {' | '.join(f'value at {x}' for x in SPECIAL)} | slopes there |",
         f"|{'---|' * (len(SPECIAL) + 2)}",
     ]
     for name, found in values.items():
-        lines.append(f"| `{name}` | {' | '.join(found['value'])} | {', '.join(found.get('slope', []))} |")
+        value, *slopes = found.values()
+        lines.append(f"| `{name}` | {' | '.join(value)} | {'; '.join(', '.join(slope) for slope in slopes)} |")
     return lines
 
 
@@ -71,12 +72,12 @@ def text(measured: dict[str, Any]) -> str:
         [
             "# Accuracy",
             "",
-            "The largest error of every pointwise op and gated unit and of their slopes (backward for a `grad_output`",
-            "of 1), in units in the last place (ULP) of the result's dtype: the distance from the exact value over the",
-            "distance between neighbouring numbers there. 0.5 is the least that rounding leaves. Within 1 of the point",
-            "where a slope changes its sign, and for sigmoid and tanh, whose slope comes from the saved result, the",
-            "unit is that of the largest slope. Inputs that are no finite numbers, and slopes where they jump, are not",
-            "judged here.",
+            "The largest error of every pointwise op and gated unit, of their slopes (backward for a `grad_output` of",
+            "1) and of softmax, in units in the last place (ULP) of the result's dtype: the distance from the exact",
+            "value over the distance between neighbouring numbers there. 0.5 is the least that rounding leaves. Within",
+            "1 of the point where a slope changes its sign, and for sigmoid and tanh, whose slope comes from the saved",
+            "result, the unit is that of the largest slope. Inputs that are no finite numbers, and slopes where they",
+            "jump, are not judged here.",
             "",
             "Measured on all bit patterns of bfloat16 and float16, against the spec's formula and derivative in",
             "float64, which share no code with the kernels; of float32 likewise on all 2^32 or on one in so many, as",
@@ -152,8 +153,10 @@ def publish(head: dict[str, Any], results: dict[str, dict[str, Any]], replace_al
 def checked_inputs() -> Inputs:
     """Inputs that all were measured for the page, near CHECKED."""
     published = json.loads(PUBLISHED.read_text())["results"]
-    taken = {dtype: {found["act_ext value"]["taken"] for key, found in published.items() if key.endswith(dtype)}
-             for dtype in ("float32", "float64")}  # fmt: skip
+    taken = {
+        dtype: {published[f"{case} {dtype}"]["act_ext value"]["taken"] for case in [*CASES, *UNITS]}
+        for dtype in ("float32", "float64")
+    }
     step, points = CHECKED
     multiple = math.lcm(*taken["float32"])
     return Inputs(multiple * -(-step // multiple), min(points, *taken["float64"]))

@@ -39,12 +39,11 @@ struct ValueAndSlope {
 };
 
 // Of x sigmoid(z) for an odd function z of x, given w = -|x dz/dx|, 1 + w, and `bounded`: -|x|, or |x| where z falls,
-// brought to where sigmoid(-|z|) is not yet 0 after any rounding. Above 0 value and slope are x and 1 less those below.
-// z a V or a Pair.
+// no larger than where sigmoid(-|z|) becomes 0. Above 0 value and slope are x and 1 less those below. z a V or a Pair.
 template <class V, class X>
 ACT_FN ValueAndSlope<V> logistic_gate_and_slope(V x, X z, V w, V one_and_w, V bounded) {
   const auto above = head(z) >= V(0);
-  const ExpRatio<V> e = exp_ratio<-1>(-folded(z, gate_zero<V>));
+  const ExpRatio<V> e = exp_ratio(-folded(z, bottom_zero<V>));
   const V inverse = act_ext::inverse(e.quick_denominator());
   // Small results may be subnormal: the power of 2 comes last.
   const V slope = fma(-w, e.bottom * inverse, one_and_w) * inverse * e.bottom;
@@ -53,7 +52,7 @@ ACT_FN ValueAndSlope<V> logistic_gate_and_slope(V x, X z, V w, V one_and_w, V bo
 // The same for a z that is proportional to x: w is -|z|.
 template <class V>
 ACT_FN ValueAndSlope<V> logistic_gate_and_slope(V x, Pair<V> z, V bounded) {
-  const auto w = folded(z, gate_zero<V>);
+  const auto w = folded(z, bottom_zero<V>);
   return logistic_gate_and_slope(x, z, w.hi, (V(1) + w.hi) + w.lo, bounded);
 }
 
@@ -68,12 +67,12 @@ struct Silu {
                              .heavy = true};
   ACT_FN V forward(V x) const {
     const V above = at_least(x, V(-gate_zero<V>));
-    return select(x < V(sigmoid_is_one<V>), logistic_gate(above, exp_ratio<-1>(-above)), x);
+    return select(x < V(sigmoid_is_one<V>), logistic_gate(above, exp_ratio(-above)), x);
   }
   ACT_FN V slope(V x) const { return logistic_gate_slope(x); }
   ACT_FN Near<V> near_slope(V x) const { return in_pieces_below<SiluSlopeBelow>(x); }
   ACT_FN ValueAndSlope<V> value_and_slope(V x) const {
-    const V bounded = folded(x, gate_zero<V>);
+    const V bounded = folded(x, bottom_zero<V>);
     return logistic_gate_and_slope(x, x, bounded, V(1) + bounded, bounded);
   }
 };
@@ -101,18 +100,24 @@ struct Swish {
     const V value = sum_with_product(select(below, V(0), x), select(below, x, -x), SigmoidBelow::at(minus_abs(z)));
     return {abs(z.hi) < V(-SigmoidBelow::low), copysign(value, x)};
   }
-  // In half as many operations, with twice the error.
+  // In half as many operations, with twice the error, where x is not so much larger than beta x that it counts for
+  // more.
   ACT_FN V quick_forward(V x) const {
     const auto z = product(beta, x);
-    const V bounded = select(z.hi < V(-gate_zero<V>), copysign(V(0), x), x);
-    return logistic_gate(bounded, exp_ratio<-1>(clamped(-z, V(-exp_ratio_limit<V>), V(gate_zero<V>))));
+    const V bounded = at_least(x, V(-gate_zero<V>));
+    const auto e = exp_ratio(clamped(-z, V(-sigmoid_is_one<V>), V(gate_zero<V>)));
+    const V quick = select(z.hi > V(sigmoid_is_one<V>), x, logistic_gate(bounded, e));
+    return AtOnce()(Near<V>{beta >= V(1), quick}, x, [this](V x) { return forward(x); });
   }
   ACT_FN V slope(V x) const { return logistic_gate_slope(product(beta, x)); }
   ACT_FN Near<V> near_slope(V x) const { return in_pieces_below<SiluSlopeBelow>(product(beta, x)); }
   ACT_FN ValueAndSlope<V> value_and_slope(V x) const {
     const auto z = product(beta, x);
-    const V bounded = select(abs(z.hi) < V(gate_zero<V>), select(z.hi < V(0), x, -x), V(0));
-    return logistic_gate_and_slope(x, z, bounded);
+    const V bounded = clamp(x, V(-gate_zero<V>), V(gate_zero<V>));
+    const auto quick = logistic_gate_and_slope(x, z, select(z.hi < V(0), bounded, -bounded));
+    const auto holds = abs(beta) >= V(1);
+    return {AtOnce()(Near<V>{holds, quick.value}, x, [this](V x) { return forward(x); }),
+            AtOnce()(Near<V>{holds, quick.slope}, x, [this](V x) { return slope(x); })};
   }
 
  private:
@@ -139,7 +144,7 @@ struct QuickGelu {
                              .heavy = true};
   ACT_FN V forward(V x) const {
     const V above = at_least(x, V(-gate_zero<V> / 1.702));
-    const auto e = exp_ratio<-1>(-argument(above));
+    const auto e = exp_ratio(-argument(above));
     // For floats pieces give what is usual, and speed matters less.
     const V below = has_pieces<V> ? exact_logistic_gate(above, e) : logistic_gate(above, e);
     return select(x < V(sigmoid_is_one<V>), below, x);
@@ -204,16 +209,14 @@ struct GeluTanh {
                              .heavy = true};
   ACT_FN V forward(V x) const {
     const V above = at_least(x, V(-lowest));
-    const auto e = exp_ratio<-1>(-argument(above));
+    const auto e = exp_ratio(-argument(above));
     return select(x < V(one), exact_logistic_gate(above, e), x);
   }
   ACT_FN Near<V> near_forward(V x) const { return less_pieces<GeluTanhTail>(x, 4.4); }
   ACT_FN V slope(V x) const {
     // As logistic_gate_slope, with w = x dz/dx left as a product.
     const V bounded = clamp(x, V(-limit), V(limit));
-    const auto square = product(bounded, bounded), curved = product(constant_pair<V>(3 * cubic), square);
-    const V hi = fma(V(3 * cubic), square.hi, V(linear + linear_rest));
-    const Pair<V> dz = {hi, ((curved.hi - hi) + V(linear)) + (curved.lo + V(linear_rest))};
+    const auto dz = derivative_of_argument(bounded);
     const auto s = logistic(argument(bounded));
     return s.times_top(top_factor(product(dz, bounded), s.other, s.denominator),
                        in_two_words(squared_denominator(s.e)));
@@ -221,10 +224,8 @@ struct GeluTanh {
   ACT_FN Near<V> near_slope(V x) const { return in_pieces_below<GeluTanhSlopeBelow>(x); }
   ACT_FN ValueAndSlope<V> value_and_slope(V x) const {
     const V bounded = clamp(x, V(-limit), V(limit)), below = minus_abs(bounded);
-    const auto square = product(bounded, bounded);
-    const auto dz = step(square.hi, V(3 * cubic), constant_pair<V>(linear + linear_rest));
-    const V rest = fma(V(3 * cubic), square.lo, dz.lo);
-    const V one_and_w = fma(dz.hi, below, fma(rest, below, V(1)));
+    const auto dz = derivative_of_argument(bounded);
+    const V one_and_w = fma(dz.hi, below, fma(dz.lo, below, V(1)));
     return logistic_gate_and_slope(x, argument(bounded), dz.hi * below, one_and_w, below);
   }
 
@@ -235,6 +236,11 @@ struct GeluTanh {
   // 0.5 (1 + tanh(u)) = sigmoid(2 u) with 2 u = linear x + cubic x^3, in two words.
   static constexpr double linear = 0x1.9884500000000p+0, linear_rest = 0x1.9ea1b284687e6p-23;
   static constexpr double cubic = 0x1.2444f2a4d8b4bp-4, cubic_rest = -0x1.3023b0e5fbc6ep-58;
+  ACT_FN static Pair<V> derivative_of_argument(V x) {
+    const auto square = product(x, x), curved = product(constant_pair<V>(3 * cubic), square);
+    const V hi = fma(V(3 * cubic), square.hi, V(linear + linear_rest));
+    return {hi, ((curved.hi - hi) + V(linear)) + (curved.lo + V(linear_rest))};
+  }
   ACT_FN static Pair<V> argument(V x) {
     const auto c3 = constant_pair<V>(cubic, cubic_rest);
     const auto square = product(x, x);

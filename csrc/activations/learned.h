@@ -114,13 +114,13 @@ struct AconC {
   V p1, p2, beta;
   ACT_FN V forward(V x) const {
     const Pair<V> z = product(difference(x), beta);
-    const ExpRatio<V> e = exp_ratio(folded(z, exp_zero<V>));
-    const V inverse = V(1) / (e.bottom + e.top), small = e.top * inverse;
+    const ExpRatio<V> e = exp_ratio(-folded(z, exp_zero<V>));
+    const V inverse = act_ext::inverse(e.quick_denominator()), small = e.bottom * inverse;
     const auto negative = z.hi < V(0);
     const V minor = select(negative, p1, p2), major = select(negative, p2, p1);
     // A small share may be subnormal: its factors meet after x. Where it is 0, x must not outweigh it.
-    const V far = fma(select(small == V(0), V(0), x * inverse) * minor, e.top, sloped(x, major));
-    const V near = x * fma(minor, small, major * (e.bottom * inverse));
+    const V far = fma(select(small == V(0), V(0), x * inverse) * minor, e.bottom, sloped(x, major));
+    const V near = x * fma(minor, small, major * (V(1) - small));
     return select(small < V(is_single<V> ? 0x1p-25 : 0x1p-55), far, near);
   }
   ACT_FN Results<V, 4> derivatives(V x) const {

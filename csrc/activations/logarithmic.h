@@ -96,7 +96,7 @@ struct Serf {
                              .heavy = true};
   ACT_FN V forward(V x) const {
     // softplus(x), where it counts, in two words.
-    const auto logarithm = log1p_of_inverse(exp_ratio<-1>(at_most(abs(x), V(tail))));
+    const auto logarithm = log1p_of_inverse(exp_ratio(at_most(abs(x), V(tail))));
     const auto s = sum_of_positive(at_least(x, V(0)), sum_of_ordered(logarithm.hi, logarithm.lo));
     const auto erf = erf_and_decay(s.hi);
     const Pair<V> value = {erf.value.hi, fma(V(two_over_sqrt_pi) * erf.decay, s.lo, erf.value.lo)};

@@ -96,13 +96,16 @@ int64_t place_of(int64_t k) {
   return kNeighbours<S> ? k % half * 2 + k / half : k;
 }
 
-// The elements still to be computed, by number.
+// The elements still to be computed, by number: less than a vector of them, and what the next vector adds.
 template <class S, class F, std::size_t... I>
 class Gathered {
   using V = typename Memory<S>::V;
   static constexpr int size = Memory<S>::size;
 
  public:
+  // With more it is quicker to compute all elements of a vector.
+  static constexpr int kMost = size / 4;
+
   Gathered(const F& f, S* out) : f_(f), out_(out) {}
 
   // Element i of the inputs.
@@ -130,10 +133,11 @@ class Gathered {
   const F& f_;
   S* out_;
   int count_ = 0;
-  int64_t at_[2 * size];
-  S in_[sizeof...(I)][2 * size] = {};
+  int64_t at_[size + kMost];
+  S in_[sizeof...(I)][size + kMost] = {};
 };
 
+// n is a multiple of Memory<S>::size.
 template <class S, class F, std::size_t... I>
 __attribute__((noinline, noclone)) void run_in_pieces(const F& f, std::index_sequence<I...>, S* out,
                                                       const S* const* inputs, int64_t n) {
@@ -148,8 +152,8 @@ __attribute__((noinline, noclone)) void run_in_pieces(const F& f, std::index_seq
     V result = local.with(later, Memory<S>::load(in[I] + i)...);
     if (!all(later.reached)) {
       uint64_t left = bits_off(later.reached);
-      if (__builtin_popcountll(left) > Memory<S>::size / 4) {
-        result = select(later.reached, result, exactly<V>(local, Memory<S>::load(in[I] + i)...));
+      if (__builtin_popcountll(left) > gathered.kMost) {
+        result = select(later.reached, result, exactly<V>(f, Memory<S>::load(in[I] + i)...));
       } else {
         for (; left != 0; left &= left - 1) gathered.add(in, i + place_of<S>(__builtin_ctzll(left)));
       }

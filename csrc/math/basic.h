@@ -143,7 +143,7 @@ ACT_FN Pair<V> product(Pair<V> a, Pair<V> b) {
   return {hi, fma(a.lo, b.hi, fma(a.hi, b.lo, fma(a.hi, b.hi, -hi)))};
 }
 
-// The same with little more than one rounding.
+// a b with little more than one rounding.
 template <class V>
 ACT_FN V rounded_product(V a, Pair<V> b) {
   return fma(a, b.hi, a * b.lo);

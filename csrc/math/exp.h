@@ -114,18 +114,15 @@ inline constexpr double exp_zero = is_single<V> ? 104.0 : 745.2;
 template <class V>
 inline constexpr double gate_zero = is_single<V> ? 108.7 : 751.9;
 
-// For x between -gate_zero and exp_ratio_limit (kSide 1), or -exp_ratio_limit and gate_zero (kSide -1), or NaN; x a V
-// or a Pair.
+// For x between -65 (-600 in double) and bottom_zero, where bottom is 0, or NaN; x a V or a Pair.
 template <class V>
-inline constexpr double exp_ratio_limit = is_single<V> ? 65.0 : 600.0;
-// Brings both parts into range.
-template <class V>
-inline constexpr double ratio_unit = is_single<V> ? 0x1p-31 : 0x1p-62;
-template <int kSide = 1, class X>
+inline constexpr double bottom_zero = is_single<V> ? 109.7 : 751.9;
+template <class X>
 ACT_FN auto exp_ratio(X x) {
   using V = decltype(head(x));
-  constexpr int k = kSide * (is_single<V> ? 31 : 62);
-  constexpr double unit = kSide > 0 ? ratio_unit<V> : 1 / ratio_unit<V>;
+  // Brings both parts into range.
+  constexpr int k = is_single<V> ? -31 : -62;
+  constexpr double unit = is_single<V> ? 0x1p31 : 0x1p62;
   const V shift(rounding_shift<V> + exponent_bias<V> - k);
   const V shifted = fma(head(x), V(-log2_e), shift);
   const V minus_n = shifted - shift, r = reduced(x, minus_n), tail = expm1_tail(r, 1, unit);

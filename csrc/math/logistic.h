@@ -34,7 +34,7 @@ ACT_FN Pair<V> top_factor(Pair<V> a, V b, V c) {
     const auto [hi, lo] = product_and_sum(a.hi, b, c);
     return {hi, fma(a.lo, b, lo)};
   } else {
-    return {fma(a.hi, b, c), V(0)};
+    return {fma(a.hi, b, fma(a.lo, b, c)), V(0)};
   }
 }
 
@@ -69,7 +69,7 @@ inline constexpr double sigmoid_is_one = is_single<V> ? 20.0 : 40.0;
 template <class X>
 ACT_FN auto bounded_exp_ratio(X z) {
   using V = decltype(head(z));
-  return exp_ratio<-1>(clamped(z, V(-sigmoid_is_one<V>), V(exp_zero<V>)));
+  return exp_ratio(clamped(z, V(-sigmoid_is_one<V>), V(exp_zero<V>)));
 }
 template <class X>
 ACT_FN auto sigmoid(X z) {
@@ -90,7 +90,7 @@ struct Shares {
 template <class X>
 ACT_FN auto shares(X z) {
   using V = decltype(head(z));
-  const ExpRatio<V> e = exp_ratio<-1>(-folded(z, exp_zero<V>));
+  const ExpRatio<V> e = exp_ratio(-folded(z, exp_zero<V>));
   const V small = e.bottom * inverse(e.quick_denominator());
   return Shares<V>{small, V(1) - small};
 }
@@ -182,12 +182,13 @@ ACT_FN V tanh(V x) {
   }
 }
 
-// tanh(x)^2, where squaring would double the error of tanh.
+// tanh(x)^2, not with twice the error of tanh. For floats it becomes 1 after tanh does.
+inline constexpr double tanh_squared_is_one = 9.36;
 template <class V>
 ACT_FN V tanh_squared(V x) {
   if constexpr (has_pieces<V>) {
     const auto t = TanhInPieces<V>(x).in_two_words();
-    return fma(t.hi, t.hi, (t.hi + t.hi) * t.lo);
+    return select(abs(x) > V(tanh_squared_is_one), V(1), fma(t.hi, t.hi, (t.hi + t.hi) * t.lo));
   } else {
     const auto t = tanh_quotient(abs(x));
     const V inverse = V(1) / t.bottom.hi, y = t.top.hi * inverse;
