@@ -210,7 +210,7 @@ LARGEST = {
     "float16": LOW,
 }
 # Of gated units, which are rounded once more, and of rows, whose elements all have the roundings of the sum.
-LARGEST_OF_UNITS = LARGEST | dict.fromkeys(("float32", "float64"), {"value": 3.0, "slope": 4.0})
+LARGEST_OF_UNITS = LARGEST | {key: {"value": 3.0, "slope": 4.0} for key in ("float32", "float64")}
 LARGEST_OF_ROWS = LARGEST | {"float32": {"value": 5.0}, "float64": {"value": 8.0}}
 # Of float32: what with less would be as slow as the native op, and, at other parameters than the default ones, what
 # small results make of it.
