@@ -217,7 +217,7 @@ LARGEST_OF_ROWS = LARGEST | {"float32": {"value": 5.0}, "float64": {"value": 8.0
 LARGER = {
     ("silu", "value"): 2.0,
     ("gelu", "value"): 1.31,
-    ("logsigmoid", "slope"): 2.3,
+    ("logsigmoid", "slope"): 2.5,
     ("softplus-0.5-20", "value"): 1.1,
     ("softplus-3-2", "value"): 1.3,
     ("swish-1.702", "value"): 1.1,
