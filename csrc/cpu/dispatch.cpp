@@ -42,17 +42,17 @@ namespace {
 struct Capability {
   const char* name;
   bool available;
-  std::vector<Table> (*tables)();
-  const std::array<RowsTable, RowKernels::size>& row_tables;
-  const std::array<ReducingTable, LearnedActivations::size>& reducing_tables;
-  const AddTermsTable& add_terms;
-  const std::array<std::array<StretchesKernel, kDtypes>, LearnedActivations::size>& stretches_tables;
-  const std::array<MaxoutTable, 3>& maxout_tables;
-  const RreluTable& rrelu_table;
+  std::vector<Table> tables;
+  std::array<RowsTable, RowKernels::size> row_tables;
+  std::array<ReducingTable, LearnedActivations::size> reducing_tables;
+  AddTermsTable add_terms;
+  std::array<std::array<StretchesKernel, kDtypes>, LearnedActivations::size> stretches_tables;
+  std::array<MaxoutTable, 3> maxout_tables;
+  RreluTable rrelu_table;
 };
 
 #define ACT_EXT_TABLES(NAME)                                                                            \
-  NAME::tables, NAME::row_tables, NAME::reducing_tables, NAME::add_terms_table, NAME::stretches_tables, \
+  NAME::tables(), NAME::row_tables, NAME::reducing_tables, NAME::add_terms_table, NAME::stretches_tables, \
       NAME::maxout_tables, NAME::rrelu_table
 
 // Best first.
@@ -75,10 +75,27 @@ std::vector<Capability> capabilities() {
   return list;
 }
 
+// Puts another table's kernels where this one has none.
+void complete(Kernel& kernel, Kernel other) {
+  if (kernel == nullptr) kernel = other;
+}
+void complete(StretchesKernel& kernel, StretchesKernel other) {
+  if (kernel == nullptr) kernel = other;
+}
+template <class List>
+void complete(List& table, const List& other) {
+  for (std::size_t i = 0; i < table.size(); ++i) complete(table[i], other[i]);
+}
+
 Capability choose() {
   const char* forced = std::getenv("ACT_EXT_CPU_CAPABILITY");
   std::string accepted;
-  for (const Capability& candidate : capabilities()) {
+  std::vector<Capability> list = capabilities();
+  for (std::size_t k = list.size() - 1; k > 0; --k) {
+    complete(list[k - 1].tables, list[k].tables);
+    complete(list[k - 1].stretches_tables, list[k].stretches_tables);
+  }
+  for (const Capability& candidate : list) {
     if (!candidate.available) continue;
     if (forced == nullptr || *forced == '\0' || std::strcmp(forced, candidate.name) == 0) return candidate;
     accepted += std::string(accepted.empty() ? "" : ", ") + candidate.name;
@@ -219,8 +236,7 @@ void run_reducing_buffered(ReducingKernel kernel, int outputs, int inputs, int p
 const char* capability() { return chosen().name; }
 
 Kernel kernel(int op, Pass pass, Dtype dtype) {
-  static const std::vector<Table> tables = chosen().tables();
-  return tables[op][static_cast<int>(pass)][static_cast<int>(dtype)];
+  return chosen().tables[op][static_cast<int>(pass)][static_cast<int>(dtype)];
 }
 
 RowsKernel rows_kernel(int index, Pass pass, Dtype dtype) {

@@ -264,14 +264,32 @@ void kernel(char* const* operands, int64_t n, const double* params) {
   }
 }
 
+// What memory bounds gains nothing from 512 bits, and the code around it loses by them: a processor lowers its clock for
+// them or moves them in halves. AVX-512 leaves such kernels to AVX2, which gives the same bits; those of 16 bits, whose
+// conversions take time, it keeps.
+template <class F, class S, bool in_float32 = false>
+inline constexpr bool left_out =
+#if defined(CPU_CAPABILITY_AVX512)
+    !F::heavy && (sizeof(S) > 2 || in_float32);
+#else
+    false;
+#endif
+
+template <template <class> class Op, Pass pass, class S>
+constexpr cpu::Kernel kernel_or_null() {
+  if constexpr (!has_pass<Op>(pass)) {
+    return nullptr;
+  } else if constexpr (left_out<Step<Op, pass, typename Memory<S>::V>, S, shares_float32<S, pass>>) {
+    return nullptr;
+  } else {
+    return kernel<Op, pass, S>;
+  }
+}
+
 template <template <class> class Op, Pass pass>
 constexpr std::array<cpu::Kernel, kDtypes> by_dtype() {
-  if constexpr (has_pass<Op>(pass)) {
-    return {kernel<Op, pass, float>, kernel<Op, pass, double>, kernel<Op, pass, c10::BFloat16>,
-            kernel<Op, pass, c10::Half>};
-  } else {
-    return {};
-  }
+  return {kernel_or_null<Op, pass, float>(), kernel_or_null<Op, pass, double>(),
+          kernel_or_null<Op, pass, c10::BFloat16>(), kernel_or_null<Op, pass, c10::Half>()};
 }
 
 template <template <class> class... Ops>

@@ -161,11 +161,20 @@ void stretches_kernel(char* output, const char* input, int64_t begin, int64_t en
   }
 }
 
+template <template <class> class Op, class S>
+constexpr cpu::StretchesKernel stretches_kernel_or_null() {
+  if constexpr (left_out<NumbersStep<Op, typename Memory<S>::V>, S>) {
+    return nullptr;
+  } else {
+    return stretches_kernel<Op, S>;
+  }
+}
+
 template <template <class> class... Ops>
 constexpr std::array<std::array<cpu::StretchesKernel, kDtypes>, sizeof...(Ops)> stretches_tables_of(List<Ops...>) {
-  return {std::array<cpu::StretchesKernel, kDtypes>{stretches_kernel<Ops, float>, stretches_kernel<Ops, double>,
-                                                    stretches_kernel<Ops, c10::BFloat16>,
-                                                    stretches_kernel<Ops, c10::Half>}...};
+  return {std::array<cpu::StretchesKernel, kDtypes>{
+      stretches_kernel_or_null<Ops, float>(), stretches_kernel_or_null<Ops, double>(),
+      stretches_kernel_or_null<Ops, c10::BFloat16>(), stretches_kernel_or_null<Ops, c10::Half>()}...};
 }
 
 template <template <class> class... Ops>
