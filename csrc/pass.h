@@ -78,9 +78,9 @@ constexpr bool has_pass(Pass pass) {
   return !is_from_result(pass) || has_slope_from_result<Op>;
 }
 
-// Whether the arithmetic of a pass, not memory, bounds its speed. From a saved result the slope is cheap.
+// Whether the arithmetic of a pass, not memory, bounds its speed.
 constexpr bool is_heavy(const Spec& spec, Pass pass) {
-  return spec.heavy && (pass == Pass::forward || spec.saves == Saves::input);
+  return spec.heavy && (pass == Pass::forward || !spec.light_slope);
 }
 
 // grad_output and the like times a slope.

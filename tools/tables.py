@@ -190,6 +190,7 @@ TABLES = [
     Table("SoftplusBelow", "log(1 + e^x) at -|x|", softplus, 4 / 3, 7, -15),
     Table("SeluOver", "selu(x) / x at -|x|", at_0(selu_over, SELU_SCALE), 1.2, 6, -15, bend=-0.0178),
     Table("TanhOver", "tanh(x) / x at |x|", at_0(lambda x: tanh(x) / x, 1), 2.4, 6, 0, bend=-0.0765),
+    Table("TanhSquaredOver", "tanh(x)^2 / x at |x|", at_0(lambda x: tanh(x) ** 2 / x, 0), 2.4, 7, 0, bend=-0.0765),
     Table("SineOver", "sin(x) / x at |x|", at_0(lambda x: sin(x) / x, 1), 9.7, 4, 0),
     Table("TanhDefect", "(x - tanh(x)) / x^3 at |x|", at_0(lambda x: (x - tanh(x)) / x**3, mpf(1) / 3), 2, 7, 0),
     Table("LishtSlopeOver", "The slope of lisht, over x, at |x|", at_0(lisht_slope_over, 2), 2, 7, 0),

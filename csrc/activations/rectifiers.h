@@ -179,7 +179,9 @@ struct Hardswish {
                                             .monotonic = false,
                                             .saturates = Saturates::below,
                                             .smoothness = 0},
-                             .gates = true};
+                             .gates = true,
+                             .heavy = true,
+                             .light_slope = true};
   ACT_FN V forward(V x) const {
     // What x + 3 and the product round off, and the second word of 1 / 6. At -3 it is -0.
     const V bounded = at_least(x, V(-3));

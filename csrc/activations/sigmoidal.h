@@ -91,7 +91,8 @@ struct Softsign {
       .formula = "x / (1 + abs(x))",
       .derivative = "1 / (1 + abs(x))**2",
       .paper = "https://proceedings.mlr.press/v9/glorot10a.html",
-      .facts = Facts{.infimum = -1, .supremum = 1, .saturates = Saturates::both, .smoothness = 1}};
+      .facts = Facts{.infimum = -1, .supremum = 1, .saturates = Saturates::both, .smoothness = 1},
+      .heavy = true};
   ACT_FN V forward(V x) const {
     // At this bound the quotient is 1 already, and inf / inf does not arise.
     const V a = at_most(abs(x), V(1e30));

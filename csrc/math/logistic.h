@@ -187,8 +187,8 @@ inline constexpr double tanh_squared_is_one = 9.36;
 template <class V>
 ACT_FN V tanh_squared(V x) {
   if constexpr (has_pieces<V>) {
-    const auto t = TanhInPieces<V>(x).in_two_words();
-    return select(abs(x) > V(tanh_squared_is_one), V(1), fma(t.hi, t.hi, (t.hi + t.hi) * t.lo));
+    const V a = abs(x), bounded = at_most(a, V(TanhSquaredOver::high));
+    return select(a > V(tanh_squared_is_one), V(1), bounded * TanhSquaredOver::at(bounded).hi);
   } else {
     const auto t = tanh_quotient(abs(x));
     const V inverse = V(1) / t.bottom.hi, y = t.top.hi * inverse;
