@@ -29,6 +29,94 @@ struct Memory {
 };
 #endif
 
+// The first `count` elements of a vector, of which there may be none. No others are touched in memory, which a copy by
+// bytes would have the processor wait for.
+#if defined(CPU_CAPABILITY_AVX512)
+template <class S>
+inline constexpr bool has_masks = true;
+template <class S>
+ACT_FN uint32_t first_lanes(int64_t count) {
+  return static_cast<uint32_t>((uint64_t{1} << std::clamp<int64_t>(count, 0, 64 / sizeof(S))) - 1);
+}
+template <class S>
+ACT_FN Bits load_lanes(uint32_t lanes, const S* from, Bits others) {
+  if constexpr (sizeof(S) == 8) return _mm512_mask_loadu_epi64(others, static_cast<__mmask8>(lanes), from);
+  if constexpr (sizeof(S) == 4) return _mm512_mask_loadu_epi32(others, static_cast<__mmask16>(lanes), from);
+  return _mm512_mask_loadu_epi16(others, lanes, from);
+}
+template <class S>
+ACT_FN void store_lanes(uint32_t lanes, Bits bits, S* to) {
+  if constexpr (sizeof(S) == 8) return _mm512_mask_storeu_epi64(to, static_cast<__mmask8>(lanes), bits);
+  if constexpr (sizeof(S) == 4) return _mm512_mask_storeu_epi32(to, static_cast<__mmask16>(lanes), bits);
+  return _mm512_mask_storeu_epi16(to, lanes, bits);
+}
+#elif defined(CPU_CAPABILITY_AVX2)
+template <class S>
+inline constexpr bool has_masks = sizeof(S) > 2;
+template <class S>
+ACT_FN Bits first_lanes(int64_t count) {
+  if constexpr (sizeof(S) == 8) return _mm256_cmpgt_epi64(_mm256_set1_epi64x(count), _mm256_setr_epi64x(0, 1, 2, 3));
+  return _mm256_cmpgt_epi32(filled(static_cast<int>(count)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+template <class S>
+ACT_FN Bits load_lanes(Bits lanes, const S* from, Bits others) {
+  if constexpr (sizeof(S) == 8) {
+    return _mm256_blendv_epi8(others, _mm256_maskload_epi64(reinterpret_cast<const long long*>(from), lanes), lanes);
+  } else {
+    return _mm256_blendv_epi8(others, _mm256_maskload_epi32(reinterpret_cast<const int*>(from), lanes), lanes);
+  }
+}
+template <class S>
+ACT_FN void store_lanes(Bits lanes, Bits bits, S* to) {
+  if constexpr (sizeof(S) == 8) {
+    _mm256_maskstore_epi64(reinterpret_cast<long long*>(to), lanes, bits);
+  } else {
+    _mm256_maskstore_epi32(reinterpret_cast<int*>(to), lanes, bits);
+  }
+}
+#endif
+
+// `others`: what stands behind them. Without masks one goes after another.
+template <class S>
+ACT_FN typename Memory<S>::V load_first(int64_t count, const S* from, S others) {
+  S part[Memory<S>::size];
+  std::fill_n(part, Memory<S>::size, others);
+  for (int64_t i = 0; i < std::min(count, Memory<S>::size); ++i) part[i] = from[i];
+  return Memory<S>::load(part);
+}
+template <class S>
+ACT_FN void store_first(int64_t count, typename Memory<S>::V v, S* to) {
+  S part[Memory<S>::size];
+  Memory<S>::store(v, part);
+  for (int64_t i = 0; i < std::min(count, Memory<S>::size); ++i) to[i] = part[i];
+}
+#if defined(CPU_CAPABILITY_AVX512) || defined(CPU_CAPABILITY_AVX2)
+template <class S>
+  requires has_masks<S>
+ACT_FN typename Memory<S>::V load_first(int64_t count, const S* from, S others) {
+  constexpr int64_t lanes = sizeof(Bits) / sizeof(S);
+  const Bits rest = filled(others), low = load_lanes(first_lanes<S>(count), from, rest);
+  if constexpr (sizeof(S) > 2) {
+    return {(Register<S>)low, (Register<S>)load_lanes(first_lanes<S>(count - lanes), from + lanes, rest)};
+  } else {
+    return Memory<S>::widened(low);
+  }
+}
+template <class S>
+  requires has_masks<S>
+ACT_FN void store_first(int64_t count, typename Memory<S>::V v, S* to) {
+  constexpr int64_t lanes = sizeof(Bits) / sizeof(S);
+  if constexpr (sizeof(S) > 2) {
+    store_lanes(first_lanes<S>(count), (Bits)v.low, to);
+    store_lanes(first_lanes<S>(count - lanes), (Bits)v.high, to + lanes);
+  } else {
+    S part[lanes];
+    Memory<S>::store(v, part);
+    store_lanes(first_lanes<S>(count), load_bits(part), to);
+  }
+}
+#endif
+
 // A register of bfloat16 is loaded as its even and its odd elements.
 template <class S>
 inline constexpr bool kNeighbours =
@@ -264,9 +352,9 @@ void kernel(char* const* operands, int64_t n, const double* params) {
   }
 }
 
-// What memory bounds gains nothing from 512 bits, and the code around it loses by them: a processor lowers its clock for
-// them or moves them in halves. AVX-512 leaves such kernels to AVX2, which gives the same bits; those of 16 bits, whose
-// conversions take time, it keeps.
+// What memory bounds gains nothing from 512 bits, and the code around it loses by them: a processor lowers its clock
+// for them or moves them in halves. AVX-512 leaves such kernels to AVX2, which gives the same bits; those of 16 bits,
+// whose conversions take time, it keeps.
 template <class F, class S, bool in_float32 = false>
 inline constexpr bool left_out =
 #if defined(CPU_CAPABILITY_AVX512)

@@ -49,15 +49,9 @@ class AlongRow {
     sign_ = sign;
     length_ = length;
     terms_ = terms;
+    whole_ = length - length % kGroup;
     for (int k = 0; k < F::outputs; ++k) out_[k] = reinterpret_cast<S*>(operands[k]);
-    const int64_t tail = length % kGroup;
-    whole_ = length - tail;
-    for (int k = 0; k < F::inputs; ++k) {
-      in_[k] = reinterpret_cast<const S*>(operands[F::outputs + k]);
-      if (tail == 0) continue;
-      std::fill(padded_[k] + tail, padded_[k] + kGroup, static_cast<S>(F::padding(sign)));
-      std::memcpy(padded_[k], in_[k] + whole_, tail * sizeof(S));
-    }
+    for (int k = 0; k < F::inputs; ++k) in_[k] = reinterpret_cast<const S*>(operands[F::outputs + k]);
   }
 
   // Rows of one length.
@@ -134,15 +128,26 @@ class AlongRow {
     one_.take(words);
   }
 
-  const S* at(int k, int64_t i) const { return i < whole_ ? in_[k] + i : padded_[k]; }
-
-  template <class G, std::size_t... I>
-  ACT_FN auto apply(G g, int64_t i, int part, std::index_sequence<I...>) const {
-    return g(Memory<S>::load(at(I, i) + part * kSize)...);
+  // A vector of the group at i, which the row may end in.
+  template <bool kWhole>
+  ACT_FN V load(int k, int64_t i, int part) const {
+    const int64_t begin = i + part * kSize;
+    if constexpr (kWhole) return Memory<S>::load(in_[k] + begin);
+    return load_first(length_ - begin, in_[k] + begin, static_cast<S>(F::padding(sign_)));
   }
-  template <class G>
+  template <bool kWhole, class G, std::size_t... I>
+  ACT_FN auto apply(G g, int64_t i, int part, std::index_sequence<I...>) const {
+    return g(load<kWhole>(I, i, part)...);
+  }
+  template <bool kWhole, class G>
   ACT_FN auto apply(G g, int64_t i, int part) const {
-    return apply(g, i, part, input_indices<F>);
+    return apply<kWhole>(g, i, part, input_indices<F>);
+  }
+  // group(whole, i) for each group of elements; the last of a row may not be whole.
+  template <class G>
+  ACT_FN void for_each_group(int64_t begin, int64_t end, G group) const {
+    for (; begin < std::min(end, whole_); begin += kGroup) group(std::true_type(), begin);
+    if (begin < end) group(std::false_type(), begin);
   }
 
   // What this row will write, and what the next ones will read: the processor does not expect that while it sums.
@@ -160,16 +165,16 @@ class AlongRow {
     const F f(sign_);
     Group<S> m[kChains];
     for (Group<S>& each : m) each = Group<S>(-inf);
-    const auto take = [&](Group<S>& group, int64_t i) {
+    const auto take = [&](auto whole, Group<S>& group, int64_t i) {
       for (int v = 0; v < kVecs; ++v) {
-        group.part[v] = apply([&](V x) { return at_least(f.argument(x), group.part[v]); }, i, v);
+        group.part[v] = apply<whole>([&](V x) { return at_least(f.argument(x), group.part[v]); }, i, v);
       }
     };
     int64_t i = begin;
     for (; i + kChains * kGroup <= end; i += kChains * kGroup) {
-      for (int c = 0; c < kChains; ++c) take(m[c], i + c * kGroup);
+      for (int c = 0; c < kChains; ++c) take(std::true_type(), m[c], i + c * kGroup);
     }
-    for (; i < end; i += kGroup) take(m[0], i);
+    for_each_group(i, end, [&](auto whole, int64_t i) { take(whole, m[0], i); });
     for (int c = 1; c < kChains; ++c) {
       for (int v = 0; v < kVecs; ++v) m[0].part[v] = at_least(m[c].part[v], m[0].part[v]);
     }
@@ -183,14 +188,14 @@ class AlongRow {
     for (int64_t block = begin; block < end; block += kBlock<S>) {
       Group<S> sum[F::sums];
       const int64_t stop = std::min(block + kBlock<S>, end);
-      for (int64_t i = block; i < stop; i += kGroup) {
+      for_each_group(block, stop, [&](auto whole, int64_t i) {
         for (int v = 0; v < kVecs; ++v) {
-          const auto each = apply([&](auto... x) { return f.terms(x...); }, i, v);
+          const auto each = apply<whole>([&](auto... x) { return f.terms(x...); }, i, v);
           for (int s = 0; s < F::sums; ++s) sum[s].part[v] = sum[s].part[v] + each.value[s];
           if constexpr (kKeep) Memory<T>::store(each.value[0], terms_ + i + v * kSize);
         }
         if constexpr (F::has_max) fetch_next(i);  // long enough to be worth it
-      }
+      });
       if (end - begin <= kBlock<S>) {  // the only one
         for (int s = 0; s < F::sums; ++s) total.value[s] = sum[s].sum();
         return total;
@@ -202,25 +207,24 @@ class AlongRow {
   template <bool kKept>
   void write() const {
     const F f(one_);
-    const auto group = [&](int64_t i, S* const* out) {
-      for (int v = 0; v < kVecs; ++v) {
-        if constexpr (kKept) {
-          Memory<S>::store(f.from_term(Memory<T>::load(terms_ + i + v * kSize)), out[0] + v * kSize);
-        } else {
-          store<S>(apply([&](auto... x) { return f.results(x...); }, i, v), out, v * kSize);
-        }
+    const auto put = [&](auto whole, V value, S* to, int64_t i) {
+      if constexpr (whole) {
+        Memory<S>::store(value, to + i);
+      } else {
+        store_first(length_ - i, value, to + i);
       }
     };
-    S* out[F::outputs];
-    for (int64_t i = 0; i < whole_; i += kGroup) {
-      for (int k = 0; k < F::outputs; ++k) out[k] = out_[k] + i;
-      group(i, out);
-    }
-    if (whole_ == length_) return;
-    S results[F::outputs][kGroup];
-    for (int k = 0; k < F::outputs; ++k) out[k] = results[k];
-    group(whole_, out);
-    for (int k = 0; k < F::outputs; ++k) std::memcpy(out_[k] + whole_, results[k], (length_ - whole_) * sizeof(S));
+    for_each_group(0, length_, [&](auto whole, int64_t i) {
+      for (int v = 0; v < kVecs; ++v) {
+        const int64_t begin = i + v * kSize;
+        if constexpr (kKept) {
+          put(whole, f.from_term(Memory<T>::load(terms_ + begin)), out_[0], begin);
+        } else {
+          const auto all = apply<whole>([&](auto... x) { return f.results(x...); }, i, v);
+          for (int k = 0; k < F::outputs; ++k) put(whole, all.value[k], out_[k], begin);
+        }
+      }
+    });
   }
 
   One one_;
@@ -229,7 +233,6 @@ class AlongRow {
   T* terms_;
   S* out_[F::outputs];
   const S* in_[F::inputs];
-  S padded_[F::inputs][kGroup];
 };
 
 // Rows side by side: their first elements are contiguous. They go by vectors of Memory<S>::size rows, some vectors at a
@@ -239,9 +242,10 @@ class AcrossRows {
   using V = typename Memory<S>::V;
   using T = Wide<S>;
   static constexpr int64_t kSize = Memory<S>::size;
-  static constexpr int kVectors = 4;
 
  public:
+  using Vector = V;
+  static constexpr int kVectors = 4;
   static constexpr int64_t kShort = 256;
   // The memory in which what is read first is kept, in order, for the next passes; and what it holds.
   static constexpr int64_t kKept = int64_t{1} << 18, kKeptElements = kKept / (sizeof(V) * F::inputs);
@@ -464,6 +468,80 @@ class AcrossRows {
   int64_t out_steps_[F::outputs], in_steps_[F::inputs];
 };
 
+// Short rows, one behind the other: what is computed once for each is long beside them, so they are turned, some at a
+// time, to lie side by side.
+template <class F, class S>
+class TurnedRows {
+  using Across = AcrossRows<F, S>;
+  static constexpr int64_t kRows = 64;
+  // Whether at::vec turns whole blocks (elements of eight bytes are few in a register), and whether the end of a row,
+  // along it, costs little.
+#if defined(CPU_CAPABILITY_AVX512)
+  static constexpr bool kByBlocks = sizeof(S) <= 4, kQuickEnds = true;
+#elif defined(CPU_CAPABILITY_AVX2)
+  static constexpr bool kByBlocks = std::is_same_v<S, float>, kQuickEnds = false;
+#else
+  static constexpr bool kByBlocks = false, kQuickEnds = false;
+#endif
+
+ public:
+  // Backward has little to compute once for each row.
+  static constexpr int64_t kMeasured = F::has_max ? (sizeof(S) > 4 ? 24 : 48) : kQuickEnds ? 4 : 16;
+  static constexpr int64_t kShort = Memory<S>::size > 1 ? kMeasured : 0;
+
+  static void run(char* const* operands, const int64_t* nexts, int64_t length, int64_t rows, double sign) {
+    constexpr int count = F::outputs + F::inputs;
+    S turned[count][kShort * kRows];
+    char* data[count];
+    int64_t steps[count];
+    for (int k = 0; k < count; ++k) {
+      data[k] = reinterpret_cast<char*>(turned[k]);
+      steps[k] = kRows * sizeof(S);
+    }
+    typename Across::Vector kept[kShort * Across::kVectors * F::inputs];
+    Across across(steps, length, sign, kept);
+    for (int64_t row = 0; row < rows; row += kRows) {
+      const int64_t these = std::min(rows - row, kRows);
+      const auto at = [&](int k) { return reinterpret_cast<S*>(operands[k] + row * nexts[k]); };
+      const auto step = [&](int k) { return nexts[k] / static_cast<int64_t>(sizeof(S)); };
+      for (int k = F::outputs; k < count; ++k) turn(at(k), step(k), turned[k], kRows, these, length);
+      across.run(data, std::max(these, Memory<S>::size));
+      for (int k = 0; k < F::outputs; ++k) turn(turned[k], kRows, at(k), step(k), length, these);
+    }
+  }
+
+ private:
+  // Writes rows of elements as columns.
+  static void turn(const S* from, int64_t step, S* to, int64_t to_step, int64_t rows, int64_t columns) {
+    constexpr int64_t kSide = kByBlocks ? 8 : 1;
+    // What of them is turned by blocks.
+    int64_t block_rows = 0, block_columns = 0;
+    if (kByBlocks && rows >= kSide && columns >= kSide) {
+#if defined(CPU_CAPABILITY_AVX512)
+      constexpr int64_t kBlock = 32;
+      block_rows = rows, block_columns = columns;
+      for (int64_t r = 0; r < rows; r += kBlock) {
+        for (int64_t c = 0; c < columns; c += kBlock) {
+          at::vec::transpose_mxn<S>(from + r * step + c, step, to + c * to_step + r, to_step,
+                                    static_cast<int>(std::min(kBlock, rows - r)),
+                                    static_cast<int>(std::min(kBlock, columns - c)));
+        }
+      }
+#elif defined(CPU_CAPABILITY_AVX2)
+      block_rows = rows - rows % kSide, block_columns = columns - columns % kSide;
+      for (int64_t r = 0; r < block_rows; r += kSide) {
+        for (int64_t c = 0; c < block_columns; c += kSide) {
+          at::vec::transpose_mxn<S, kSide, kSide>(from + r * step + c, step, to + c * to_step + r, to_step);
+        }
+      }
+#endif
+    }
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t c = r < block_rows ? block_columns : 0; c < columns; ++c) to[c * to_step + r] = from[r * step + c];
+    }
+  }
+};
+
 template <template <class> class Op, Pass pass, class S>
 void rows_kernel(char* const* operands, const int64_t* steps, const int64_t* nexts, int64_t length, int64_t rows,
                  double sign) {
@@ -484,7 +562,23 @@ void rows_kernel(char* const* operands, const int64_t* steps, const int64_t* nex
     AcrossRows<F, S>(steps, length, sign, kept.get()).run(operands, rows);
     return;
   }
+  using Turned = TurnedRows<F, S>;
+  if constexpr (Turned::kShort > 0) {  // there are vectors
+    if (along && length <= Turned::kShort && rows >= Memory<S>::size) {
+      return Turned::run(operands, nexts, length, rows, sign);
+    }
+  }
   using Row = AlongRow<RowStep<Op, pass, T>, F, S>;
+  if (along && !F::has_max) {
+    for (int64_t row = 0; row < rows; ++row) {
+      char* data[count];
+      for (int k = 0; k < count; ++k) data[k] = operands[k] + row * nexts[k];
+      Row each;
+      each.begin(data, length, sign, nullptr);
+      Row::run(&each, 1);
+    }
+    return;
+  }
   const int most = along && length <= Row::kShort ? Row::kTogether : 1;
   const std::unique_ptr<T[]> terms(new T[most * Row::kept(length)]);
   const std::unique_ptr<S[]> gathered(along ? nullptr : new S[count * length]);

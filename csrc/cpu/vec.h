@@ -429,6 +429,12 @@ ACT_FN __m512 float_of(Bits x) { return _mm512_castsi512_ps(x); }
 ACT_FN Bits load_bits(const void* from) { return _mm512_loadu_si512(from); }
 ACT_FN void store_bits(Bits x, void* to) { _mm512_storeu_si512(to, x); }
 ACT_FN Bits filled(int x) { return _mm512_set1_epi32(x); }
+ACT_FN Bits filled(float x) { return bits_of(_mm512_set1_ps(x)); }
+ACT_FN Bits filled(double x) { return _mm512_castpd_si512(_mm512_set1_pd(x)); }
+template <class S>
+ACT_FN Bits filled(S x) {
+  return _mm512_set1_epi16(static_cast<short>(x.x));
+}
 ACT_FN Bits up_16(Bits x) { return _mm512_slli_epi32(x, 16); }
 ACT_FN Bits down_16(Bits x) { return _mm512_srli_epi32(x, 16); }
 ACT_FN Bits add(Bits a, Bits b) { return _mm512_add_epi32(a, b); }
@@ -444,6 +450,8 @@ ACT_FN __m256 float_of(Bits x) { return _mm256_castsi256_ps(x); }
 ACT_FN Bits load_bits(const void* from) { return _mm256_loadu_si256((const __m256i*)from); }
 ACT_FN void store_bits(Bits x, void* to) { _mm256_storeu_si256((__m256i*)to, x); }
 ACT_FN Bits filled(int x) { return _mm256_set1_epi32(x); }
+ACT_FN Bits filled(float x) { return bits_of(_mm256_set1_ps(x)); }
+ACT_FN Bits filled(double x) { return _mm256_castpd_si256(_mm256_set1_pd(x)); }
 ACT_FN Bits up_16(Bits x) { return _mm256_slli_epi32(x, 16); }
 ACT_FN Bits down_16(Bits x) { return _mm256_srli_epi32(x, 16); }
 ACT_FN Bits add(Bits a, Bits b) { return _mm256_add_epi32(a, b); }
@@ -458,10 +466,8 @@ template <>
 struct Memory<c10::BFloat16> {
   using V = Vec<float>;
   static constexpr int64_t size = Vectorized<c10::BFloat16>::size();
-  ACT_FN static V load(const c10::BFloat16* from) {
-    const Bits both = load_bits(from);
-    return {float_of(up_16(both)), float_of(both & upper_half())};
-  }
+  ACT_FN static V widened(Bits both) { return {float_of(up_16(both)), float_of(both & upper_half())}; }
+  ACT_FN static V load(const c10::BFloat16* from) { return widened(load_bits(from)); }
   // Rounding cannot carry a NaN's bits into an infinity: the lower half of a NaN that comes from bfloat16 inputs, from
   // an invalid operation or from a parameter (`checked` in torch/op.h) is 0.
   ACT_FN static void store(V v, c10::BFloat16* to) {
@@ -477,6 +483,11 @@ template <>
 struct Memory<c10::Half> {
   using V = Vec<float>;
   static constexpr int64_t size = Vectorized<c10::Half>::size();
+#if defined(CPU_CAPABILITY_AVX512)
+  ACT_FN static V widened(Bits all) {
+    return {_mm512_cvtph_ps(_mm512_castsi512_si256(all)), _mm512_cvtph_ps(_mm512_extracti64x4_epi64(all, 1))};
+  }
+#endif
   ACT_FN static V load(const c10::Half* from) { return {from_half(from), from_half(from + size / 2)}; }
   ACT_FN static void store(V v, c10::Half* to) {
     to_half(v.low, to);
