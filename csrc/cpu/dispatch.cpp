@@ -51,7 +51,7 @@ struct Capability {
   RreluTable rrelu_table;
 };
 
-#define ACT_EXT_TABLES(NAME)                                                                            \
+#define ACT_EXT_TABLES(NAME)                                                                              \
   NAME::tables(), NAME::row_tables, NAME::reducing_tables, NAME::add_terms_table, NAME::stretches_tables, \
       NAME::maxout_tables, NAME::rrelu_table
 
