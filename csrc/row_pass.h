@@ -60,6 +60,8 @@ struct RowStep<Op, Pass::forward, V> {
   static constexpr bool has_max = true;
   // Whether the result follows from the term, so that the exponential is computed once where a row's terms can be kept.
   static constexpr bool keeps_terms = !logarithmic;
+  // Whether one term may outweigh all others: then each addition to it rounds the whole sum.
+  static constexpr bool uneven = !logarithmic;
   ACT_FN static double padding(double sign) { return -sign * inf; }
 
   RowStep() = default;
@@ -118,7 +120,7 @@ struct RowStep<Op, Pass::forward, V> {
 template <template <class> class Op, class V>
 struct RowStep<Op, Pass::backward, V> {
   static constexpr int inputs = 2, outputs = 1, sums = 1, rounded = 1;
-  static constexpr bool has_max = false, keeps_terms = false;
+  static constexpr bool has_max = false, keeps_terms = false, uneven = false;
   ACT_FN static double padding(double) { return 0; }
 
   RowStep() = default;
@@ -139,7 +141,7 @@ struct RowStep<Op, Pass::backward, V> {
 template <template <class> class Op, class V>
 struct RowStep<Op, Pass::double_backward, V> {
   static constexpr int inputs = 3, outputs = 2, sums = 2, rounded = 2;
-  static constexpr bool has_max = false, keeps_terms = false;
+  static constexpr bool has_max = false, keeps_terms = false, uneven = false;
   ACT_FN static double padding(double) { return 0; }
 
   RowStep() = default;

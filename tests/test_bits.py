@@ -149,6 +149,18 @@ def test_rows(name, dtype):
         assert all(same_bits(a.t(), b[3:5]) for a, b in zip(some, expected, strict=True))
 
 
+@each_dtype
+@pytest.mark.parametrize("name", ROW_FUNCTIONS)
+def test_short_rows(name, dtype):
+    """Many are turned to lie side by side, some blocks of them and a rest; two are not."""
+    for length in range(1, 70):
+        x, g = (inputs(dtype, length * 131 + k)[k:].view(131, length) for k in (0, 5))
+        together = row_passes(name, x, g, 1)
+        for rows in (slice(0, 2), slice(63, 65), slice(129, 131)):
+            alone = row_passes(name, x[rows], g[rows], 1)
+            assert all(same_bits(a, b[rows]) for a, b in zip(alone, together, strict=True)), length
+
+
 def run_with(capability, code):
     environment = os.environ | {"ACT_EXT_CPU_CAPABILITY": capability, "PYTHONPATH": str(ROOT)}
     return subprocess.run([sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True)

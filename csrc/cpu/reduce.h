@@ -35,7 +35,7 @@ __attribute__((noinline, noclone)) void run_reducing(const F& f, std::index_sequ
     }
   }
   for (int p = 0; p < F::parameters; ++p) {
-    if (terms[p] == nullptr) sums[p] = total[p].sum();
+    if (terms[p] == nullptr) sums[p] = total[p].template sum<false>();
   }
 }
 

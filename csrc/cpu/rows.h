@@ -16,6 +16,11 @@ namespace act_ext::CPU_CAPABILITY {
 // sum together.
 inline constexpr int64_t kSegment = 32768;
 
+// The elements whose terms are added lane by lane. Of uneven ones few go together, and the lanes are added in double
+// from the first.
+template <class F, class S>
+inline constexpr int64_t kRowBlock = F::uneven ? kBlock<S> / 4 : kBlock<S>;
+
 // The sums of as many rows as a vector has elements, in two words.
 template <class T>
 ACT_FN auto words_of_rows(const double* value, const double* rest) {
@@ -99,7 +104,7 @@ class AlongRow {
         one_.take_largest(total.bounded(m));
         const Sums segment = sums<false>(begin, end);
         Total<T, F::sums> part{m};
-        for (int s = 0; s < F::sums; ++s) part.sums.value[s] = segment.value[s];
+        for (int s = 0; s < F::sums; ++s) part.sums.value[s] = segment.value[s] + segment.rest[s];
         total.add(part);
       }
       one_.take_largest(total.largest);
@@ -185,9 +190,9 @@ class AlongRow {
   Sums sums(int64_t begin, int64_t end) const {
     const F f(one_);
     Sums total;
-    for (int64_t block = begin; block < end; block += kBlock<S>) {
+    for (int64_t block = begin; block < end; block += kRowBlock<F, S>) {
       Group<S> sum[F::sums];
-      const int64_t stop = std::min(block + kBlock<S>, end);
+      const int64_t stop = std::min(block + kRowBlock<F, S>, end);
       for_each_group(block, stop, [&](auto whole, int64_t i) {
         for (int v = 0; v < kVecs; ++v) {
           const auto each = apply<whole>([&](auto... x) { return f.terms(x...); }, i, v);
@@ -196,11 +201,11 @@ class AlongRow {
         }
         if constexpr (F::has_max) fetch_next(i);  // long enough to be worth it
       });
-      if (end - begin <= kBlock<S>) {  // the only one
-        for (int s = 0; s < F::sums; ++s) total.value[s] = sum[s].sum();
+      if (end - begin <= kRowBlock<F, S>) {  // the only one
+        for (int s = 0; s < F::sums; ++s) total.value[s] = sum[s].template sum<F::uneven>();
         return total;
       }
-      for (int s = 0; s < F::sums; ++s) accumulate(total.value[s], total.rest[s], sum[s].sum());
+      for (int s = 0; s < F::sums; ++s) accumulate(total.value[s], total.rest[s], sum[s].template sum<F::uneven>());
     }
     return total;
   }
@@ -305,7 +310,7 @@ class AcrossRows {
         const Sums segment = sums<false, false>(begin, end);
         for_each_row([&](int v, int64_t i) {
           Total<T, F::sums> part{m[v][i]};
-          for (int s = 0; s < F::sums; ++s) part.sums.value[s] = segment.value[s][v][i];
+          for (int s = 0; s < F::sums; ++s) part.sums.value[s] = segment.value[s][v][i] + segment.rest[s][v][i];
           totals[v][i].add(part);
         });
       }
@@ -384,11 +389,11 @@ class AcrossRows {
     constexpr int kParts = kLanes<S>;
     constexpr bool counts = F::sums > F::rounded;
     Sums total;
-    for (int64_t block = begin; block < end; block += kBlock<S>) {
+    for (int64_t block = begin; block < end; block += kRowBlock<F, S>) {
       V lane[F::rounded][kParts][kVectors];
       V count[kVectors];  // exact in any order
       if constexpr (counts) std::fill_n(count, kVectors, V(0));
-      const int64_t stop = std::min(block + kBlock<S>, end);
+      const int64_t stop = std::min(block + kRowBlock<F, S>, end);
       for (int64_t i = block; i < stop; ++i) {
         const auto l = (i - block) % kParts;
         for (int v = 0; v < vectors_; ++v) {
@@ -421,18 +426,24 @@ class AcrossRows {
     int width = 2;
     while (width < used) width *= 2;
     for (int l = used; l < width; ++l) lane[l][v] = V(0);
-    if constexpr (kNeighbours<S>) {
+    if constexpr (kNeighbours<S> && !F::uneven) {
       width /= 2;
       for (int l = 0; l < width; ++l) lane[l][v] = lane[2 * l][v] + lane[2 * l + 1][v];
     }
-    for (; width > 8; width /= 2) {
+    for (; !F::uneven && width > 8; width /= 2) {
       for (int l = 0; l < width / 2; ++l) lane[l][v] = lane[l][v] + lane[l + width / 2][v];
     }
-    double sums[8][kSize];
+    double sums[kLanes<S>][kSize];
     for (int l = 0; l < width; ++l) {
       T row[kSize];
       Memory<T>::store(lane[l][v], row);
       for (int64_t i = 0; i < kSize; ++i) sums[l][i] = row[i];
+    }
+    if constexpr (kNeighbours<S> && F::uneven) {
+      width /= 2;
+      for (int l = 0; l < width; ++l) {
+        for (int64_t i = 0; i < kSize; ++i) sums[l][i] = sums[2 * l][i] + sums[2 * l + 1][i];
+      }
     }
     for (int half = width / 2; half > 0; half /= 2) {
       for (int l = 0; l < half; ++l) {

@@ -91,18 +91,36 @@ ACT_FN void store_in_order(V v, Wide<S>* to) {
 }
 
 // Registers added down to eight lanes (four of AVX2's double), which go on in double: first those that belong together.
+// kWide: already these in double.
 #if defined(CPU_CAPABILITY_AVX512)
+ACT_FN __m512d wide_low(__m512 x) { return _mm512_cvtps_pd(_mm512_castps512_ps256(x)); }
+ACT_FN __m512d wide_high(__m512 x) { return _mm512_cvtps_pd(_mm512_extractf32x8_ps(x, 1)); }
+template <bool kWide>
 ACT_FN __m512d eighths(__m512 a, __m512 b) {
+  if constexpr (kWide) return (wide_low(a) + wide_low(b)) + (wide_high(a) + wide_high(b));
   const __m512 sum = a + b;
   return _mm512_cvtps_pd(_mm512_castps512_ps256(sum) + _mm512_extractf32x8_ps(sum, 1));
 }
-ACT_FN __m512d eighths(__m512d a, __m512d b) { return a + b; }
-#elif defined(CPU_CAPABILITY_AVX2)
-ACT_FN __m256d eighths(__m256 a, __m256 b, __m256 c, __m256 d) {
-  const __m256 sum = (a + b) + (c + d);
-  return _mm256_cvtps_pd(_mm256_castps256_ps128(sum)) + _mm256_cvtps_pd(_mm256_extractf128_ps(sum, 1));
+template <bool kWide>
+ACT_FN __m512d eighths(__m512d a, __m512d b) {
+  return a + b;
 }
-ACT_FN __m256d eighths(__m256d a, __m256d b, __m256d c, __m256d d) { return (a + b) + (c + d); }
+#elif defined(CPU_CAPABILITY_AVX2)
+ACT_FN __m256d wide_low(__m256 x) { return _mm256_cvtps_pd(_mm256_castps256_ps128(x)); }
+ACT_FN __m256d wide_high(__m256 x) { return _mm256_cvtps_pd(_mm256_extractf128_ps(x, 1)); }
+template <bool kWide>
+ACT_FN __m256d eighths(__m256 a, __m256 b, __m256 c, __m256 d) {
+  if constexpr (kWide) {
+    return ((wide_low(a) + wide_low(b)) + (wide_low(c) + wide_low(d))) +
+           ((wide_high(a) + wide_high(b)) + (wide_high(c) + wide_high(d)));
+  }
+  const __m256 sum = (a + b) + (c + d);
+  return wide_low(sum) + wide_high(sum);
+}
+template <bool kWide>
+ACT_FN __m256d eighths(__m256d a, __m256d b, __m256d c, __m256d d) {
+  return (a + b) + (c + d);
+}
 #endif
 
 // Adds x to a sum in double that is kept with what rounding took from it.
@@ -130,21 +148,22 @@ struct Group {
   }
 
   // The first halving adds the first half of the elements to the second, or neighbours.
+  template <bool kWide>
   ACT_FN double sum() const {
 #if defined(CPU_CAPABILITY_AVX512)
-    return across(eighths(part[0].low, part[0].high), Add());
+    return across(eighths<kWide>(part[0].low, part[0].high), Add());
 #elif defined(CPU_CAPABILITY_AVX2)
     const V &a = part[0], &b = part[1];
-    if constexpr (kNeighbours<S>) return across(eighths(a.low, a.high, b.low, b.high), Add());
-    return across(eighths(a.low, b.low, a.high, b.high), Add());
+    if constexpr (kNeighbours<S>) return across(eighths<kWide>(a.low, a.high, b.low, b.high), Add());
+    return across(eighths<kWide>(a.low, b.low, a.high, b.high), Add());
 #else
     T lanes[kLanes<S>];
     for (int i = 0; i < size; ++i) Memory<T>::store(part[i], lanes + i * Memory<S>::size);
     int width = kLanes<S>;
-    for (; width > 8; width /= 2) {
+    for (; !kWide && width > 8; width /= 2) {
       for (int i = 0; i < width / 2; ++i) lanes[i] += lanes[i + width / 2];
     }
-    double sums[8];
+    double sums[kLanes<S>];
     for (int i = 0; i < width; ++i) sums[i] = lanes[i];
     for (width /= 2; width > 0; width /= 2) {
       for (int i = 0; i < width; ++i) sums[i] += sums[i + width];
