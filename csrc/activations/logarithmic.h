@@ -46,28 +46,38 @@ struct SoftExponential {
       .facts = Facts{.infimum = 0, .zero_centred = false, .saturates = Saturates::below},
       .heavy = true};
   V alpha;
+  // alpha is one number, and only what its sign asks for is computed.
   ACT_FN V forward(V x) const {
     const auto shifted = sum(x, alpha);
-    const V argument = alpha * select(alpha < V(0), shifted.hi, x);
-    const V near = select(alpha < V(0), shifted.hi, fma(V(0.5) * argument, x, shifted.hi));
-    const V far =
-        select(alpha < V(0), log1p_of_product(-alpha, Pair<V>{shifted.hi, shifted.lo}) / -alpha, exponential(x));
+    V argument, near, far;
+    if (all(alpha < V(0))) {
+      argument = alpha * shifted.hi;
+      near = shifted.hi;
+      far = log1p_of_product(-alpha, shifted) / -alpha;
+    } else {
+      argument = alpha * x;
+      near = fma(V(0.5) * argument, x, shifted.hi);
+      far = exponential(x);
+    }
     const V curve = select(abs(argument) < V(is_single<V> ? 0x1p-30 : 0x1p-60), near, far);
     return select(abs(alpha) < V(smallest), x, curve);
   }
   ACT_FN V slope(V x) const {
-    // Below 0 as 1 / a / (x + (1 / a - a)) with a = -alpha, whose last sum cancels: the inner one is in two words.
-    const V a = at_least(-alpha, V(smallest)), inverse = V(1) / a;
-    const auto offset = sum(inverse, -a);
-    const V distance = (x + offset.hi) + fma(fma(-inverse, a, V(1)), inverse, offset.lo);
-    const V below = inverse / distance;
-    return select(abs(alpha) < V(smallest), keep_nan(x, V(1)), select(alpha < V(0), below, exp_of_product(alpha, x)));
+    return select(abs(alpha) < V(smallest), keep_nan(x, V(1)),
+                  all(alpha < V(0)) ? slope_of_logarithm(x) : exp_of_product(alpha, x));
   }
 
  private:
   // A smaller alpha is subnormal, and like 0.
   static constexpr double smallest = is_single<V> ? 0x1p-126 : 0x1p-1022;
   static constexpr double largest = std::numeric_limits<Scalar<V>>::max();
+  // For alpha < 0 as 1 / a / (x + (1 / a - a)) with a = -alpha, whose last sum cancels: the inner one is in two words.
+  ACT_FN V slope_of_logarithm(V x) const {
+    const V a = at_least(-alpha, V(smallest)), inverse = V(1) / a;
+    const auto offset = sum(inverse, -a);
+    const V distance = (x + offset.hi) + fma(fma(-inverse, a, V(1)), inverse, offset.lo);
+    return inverse / distance;
+  }
   // For alpha > 0, with e = e^(alpha x): expm1(alpha x) / alpha + alpha or e / alpha + (alpha - 1 / alpha), whichever
   // cancels less.
   ACT_FN V exponential(V x) const {
