@@ -204,7 +204,7 @@ TABLES = [
     Table("GishSlope", "The slope of gish", gish_slope, 1.6, 8, -8, -1.2821, level=True),
     Table("SerfGate", "serf(x) / x", serf_gate, 1.6, 8, -8, level=True),
     Table("SerfSlope", "The slope of serf", serf_slope, 1.6, 8, -8, -1.1931, level=True),
-    Table("PhishOver", "phish(x) / x^2", at_0(lambda x: tanh(x * normal(x)) / x, mpf(1) / 2), 8 / 3, 8, -8),
+    Table("PhishOver", "phish(x) / x^2", at_0(lambda x: tanh(x * normal(x)) / x, mpf(1) / 2), 8 / 3, 8, -8, exact=True),
     Table("PhishSlopeOver", "The slope of phish, over x", at_0(phish_slope_over, 1), 8 / 3, 8, -8, -1.1954),
 ]
 

@@ -241,8 +241,10 @@ struct Logish {
     const V bounded = at_most(e.above, V(sigmoid_is_one<V>)), value = rounded(logarithm(e));
     const V part = e.p / ((V(1) + e.value) * fma(V(2), e.value, V(1)));
     // Below -1 as (1 + x) e^x and corrections, so that the error of e^x does not grow where the terms cancel.
-    const V rest = fma(-bounded * part, e.value * fma(V(2), e.value, V(3)), value - e.p);
-    return scale(select(x < V(-1), fma(e.p, V(1) + bounded, rest), fma(bounded, part, value)), e.power);
+    const V one_and_x = V(1) + bounded;
+    V rest = fma(-bounded * part, e.value * fma(V(2), e.value, V(3)), value - e.p);
+    if constexpr (is_single<V>) rest = fma(e.p_rest, one_and_x, rest);
+    return scale(select(x < V(-1), fma(e.p, one_and_x, rest), fma(bounded, part, value)), e.power);
   }
   ACT_FN Near<V> near_slope(V x) const { return in_pieces<LogishSlope>(x); }
 
@@ -277,10 +279,12 @@ struct Gish {
     const V bounded = clamp(x, V(-tail), V(largest));
     const V u = -expm1(-e.value), logarithm = log1p(u), decay = scaled_exp(V(1), -e.value);
     // As for logish.
-    const V rest = fma(V(-2) * bounded * e.value, u / (V(1) + u), logarithm - e.value);
-    return select(x < V(-tail), scale(fma(e.above, e.p, e.p), e.power),
-                  select(x < V(-1), fma(e.value, V(1) + bounded, rest),
-                         fma(bounded, e.value * decay / (V(2) - decay), logarithm)));
+    const V one_and_x = V(1) + bounded;
+    V rest = fma(V(-2) * bounded * e.value, u / (V(1) + u), logarithm - e.value);
+    if constexpr (is_single<V>) rest = fma(e.pair().lo, one_and_x, rest);
+    return select(
+        x < V(-tail), scale(fma(e.above, e.p, e.p), e.power),
+        select(x < V(-1), fma(e.value, one_and_x, rest), fma(bounded, e.value * decay / (V(2) - decay), logarithm)));
   }
   ACT_FN Near<V> near_slope(V x) const { return in_pieces<GishSlope>(x); }
 

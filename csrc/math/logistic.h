@@ -182,7 +182,7 @@ ACT_FN V tanh(V x) {
   }
 }
 
-// tanh(x)^2, for floats not with twice the error of tanh: there it becomes 1 after tanh does.
+// tanh(x)^2, not with twice the error of tanh. For floats it becomes 1 after tanh does.
 inline constexpr double tanh_squared_is_one = 9.36;
 template <class V>
 ACT_FN V tanh_squared(V x) {
@@ -190,8 +190,9 @@ ACT_FN V tanh_squared(V x) {
     const V a = abs(x), bounded = at_most(a, V(TanhSquaredOver::high));
     return select(a > V(tanh_squared_is_one), V(1), bounded * TanhSquaredOver::at(bounded).hi);
   } else {
-    const V t = tanh(x);
-    return t * t;
+    const auto t = tanh_quotient(abs(x));
+    const V inverse = V(1) / t.bottom.hi, y = t.top.hi * inverse;
+    return y * fma(inverse + inverse, fma(-y, t.bottom.hi, t.top.hi) + t.top.lo, y);
   }
 }
 

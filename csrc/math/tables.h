@@ -571,7 +571,7 @@ struct SerfSlope {
 // phish(x) / x^2: error 2^-27.59.
 struct PhishOver {
   static constexpr double low = -3.17578, high = 2.80078;
-  static constexpr bool level = false, exact = false;
+  static constexpr bool level = false, exact = true;
   template <class X>
   ACT_FN static auto at(X x) {
     using V = decltype(head(x));
