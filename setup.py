@@ -1,7 +1,8 @@
 """Builds act_ext: an op library without Python (act_ext/libact_ext.so) and the module _C that links to it.
 
 Environment: FORCE_CUDA=1 or 0, TORCH_CUDA_ARCH_LIST, CUDA_HOME, MAX_JOBS, CXX; ACT_EXT_CPU_CAPABILITIES, the
-instruction sets to build kernels for beside the one for any processor: "avx2,avx512" if it is not set, "" for none;
+instruction sets to build kernels for beside the one for any processor: "avx2,avx512" if it is not set, "" for none
+(avx512 brings avx2, to which it leaves what memory bounds);
 ACT_EXT_SANITIZE, gcc's sanitizers to build the op library with (.ci/sanitize).
 """
 
@@ -37,6 +38,8 @@ if platform.machine() == "x86_64":
         if name not in known:
             sys.exit(f"ACT_EXT_CPU_CAPABILITIES must name instruction sets of {', '.join(known)}, got {name!r}")
         CPU_FLAGS[name.upper()] = known[name]
+    if "AVX512" in CPU_FLAGS:
+        CPU_FLAGS["AVX2"] = avx2
 
 # Products and sums are fused where the source says so and nowhere else: every instruction set gives the same bits.
 MATH_FLAGS = ["-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]

@@ -59,10 +59,10 @@ struct Spec {
   Saves saves = Saves::input;
   // True where the slope is exactly 0 on an interval: there the gradient is 0, be grad_output inf or NaN, as in torch.
   bool gates = false;
-  // True where the arithmetic, not memory, bounds the speed: threads then pay off on shorter tensors. That of a slope
-  // from a saved result never does.
+  // True where the arithmetic, not memory, bounds the speed: threads then pay off on shorter tensors. It never does for
+  // a slope from a saved result.
   bool heavy = false;
-  bool light_slope = saves == Saves::result;
+  bool light_slope = false;  // nor for this op's slope
   double constant_slope = 0;
   // What is wrong with the parameters, or null.
   const char* (*invalid)(const double* params) = nullptr;

@@ -80,7 +80,7 @@ constexpr bool has_pass(Pass pass) {
 
 // Whether the arithmetic of a pass, not memory, bounds its speed.
 constexpr bool is_heavy(const Spec& spec, Pass pass) {
-  return spec.heavy && (pass == Pass::forward || !spec.light_slope);
+  return spec.heavy && (pass == Pass::forward || !(spec.light_slope || spec.saves == Saves::result));
 }
 
 // grad_output and the like times a slope.
@@ -145,7 +145,7 @@ struct Step<Op, pass, V, Kind::pointwise> {
 template <template <class> class Op, Pass pass, class V>
 struct Step<Op, pass, V, Kind::gated_unit> {
   static constexpr int inputs = count_inputs(pass, 2), outputs = count_outputs(pass, 2);
-  static constexpr bool heavy = Op<V>::spec.heavy;
+  static constexpr bool heavy = is_heavy(Op<V>::spec, pass);
   static constexpr bool gates = Op<V>::spec.gates;
   static constexpr bool in_pieces = pass == Pass::forward && requires { requires Op<V>::in_pieces; };
 
@@ -183,7 +183,7 @@ template <template <class> class Op, Pass pass, class V>
 struct Step<Op, pass, V, Kind::learned> {
   static constexpr int count = arity<Op>, parameters = count - 1;
   static constexpr int inputs = count_inputs(pass, count), outputs = count_outputs(pass, count);
-  static constexpr bool heavy = Op<V>::spec.heavy;
+  static constexpr bool heavy = is_heavy(Op<V>::spec, pass);
   static constexpr bool gates = Op<V>::spec.gates;
 
   double constants[2];

@@ -152,13 +152,21 @@ def test_rows(name, dtype):
 @each_dtype
 @pytest.mark.parametrize("name", ROW_FUNCTIONS)
 def test_short_rows(name, dtype):
-    """Many are turned to lie side by side, some blocks of them and a rest; two are not."""
+    """Many are turned to lie side by side, some blocks of them and a rest; two are not. They may lie apart."""
     for length in range(1, 70):
         x, g = (inputs(dtype, length * 131 + k)[k:].view(131, length) for k in (0, 5))
         together = row_passes(name, x, g, 1)
         for rows in (slice(0, 2), slice(63, 65), slice(129, 131)):
             alone = row_passes(name, x[rows], g[rows], 1)
             assert all(same_bits(a, b[rows]) for a, b in zip(alone, together, strict=True)), length
+        wide = x.new_full((131, length + 8), torch.nan)
+        wide[:, 3:-5] = x
+        apart = row_passes(name, wide[:, 3:-5], g, 1)
+        assert all(same_bits(a, b) for a, b in zip(apart, together, strict=True)), length
+        one, copies = (
+            row_passes(name, rows, g[:1].expand(131, -1), 1) for rows in (x[:1].expand(131, -1), x[:1].repeat(131, 1))
+        )
+        assert all(same_bits(a, b) for a, b in zip(one, copies, strict=True)), length
 
 
 def run_with(capability, code):
@@ -180,6 +188,26 @@ def test_forced_capability(capability):
         pytest.skip(f"this processor has no {capability}")
     code = f"import act_ext; assert act_ext.cpu_capability() == {capability!r}"
     assert run_with(capability, code).returncode == 0
+
+
+@pytest.mark.skipif(act_ext.cpu_capability() != "avx512", reason="this process computes with it")
+def test_rows_with_avx2():
+    """They take ways of their own: the published hashes are of few lengths."""
+    environment = os.environ | {"ACT_EXT_CPU_CAPABILITY": "avx2"}
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-x",
+        "-p",
+        "no:cacheprovider",
+        __file__,
+        "-k",
+        "rows and not avx2",
+    ]
+    result = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout[-3000:]
 
 
 @pytest.mark.skipif(act_ext.cpu_capability() == "default", reason="the tests of values stand for it")

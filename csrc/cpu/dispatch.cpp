@@ -76,10 +76,8 @@ std::vector<Capability> capabilities() {
 }
 
 // Puts another table's kernels where this one has none.
-void complete(Kernel& kernel, Kernel other) {
-  if (kernel == nullptr) kernel = other;
-}
-void complete(StretchesKernel& kernel, StretchesKernel other) {
+template <class Function>
+void complete(Function*& kernel, Function* other) {
   if (kernel == nullptr) kernel = other;
 }
 template <class List>

@@ -29,8 +29,8 @@ struct Memory {
 };
 #endif
 
-// The first `count` elements of a vector, of which there may be none. No others are touched in memory, which a copy by
-// bytes would have the processor wait for.
+// The first `count` elements of a vector, of which there may be none. No others are touched in memory. They are not
+// copied to a buffer that is then loaded as a vector: the processor would wait for the copy.
 #if defined(CPU_CAPABILITY_AVX512)
 template <class S>
 inline constexpr bool has_masks = true;
@@ -61,22 +61,22 @@ ACT_FN Bits first_lanes(int64_t count) {
 template <class S>
 ACT_FN Bits load_lanes(Bits lanes, const S* from, Bits others) {
   if constexpr (sizeof(S) == 8) {
-    return _mm256_blendv_epi8(others, _mm256_maskload_epi64(reinterpret_cast<const long long*>(from), lanes), lanes);
+    return _mm256_blendv_epi8(others, _mm256_castpd_si256(_mm256_maskload_pd(from, lanes)), lanes);
   } else {
-    return _mm256_blendv_epi8(others, _mm256_maskload_epi32(reinterpret_cast<const int*>(from), lanes), lanes);
+    return _mm256_blendv_epi8(others, bits_of(_mm256_maskload_ps(from, lanes)), lanes);
   }
 }
 template <class S>
 ACT_FN void store_lanes(Bits lanes, Bits bits, S* to) {
   if constexpr (sizeof(S) == 8) {
-    _mm256_maskstore_epi64(reinterpret_cast<long long*>(to), lanes, bits);
+    _mm256_maskstore_pd(to, lanes, _mm256_castsi256_pd(bits));
   } else {
-    _mm256_maskstore_epi32(reinterpret_cast<int*>(to), lanes, bits);
+    _mm256_maskstore_ps(to, lanes, float_of(bits));
   }
 }
 #endif
 
-// `others`: what stands behind them. Without masks one goes after another.
+// `others`: what stands behind them. Without masks, element by element.
 template <class S>
 ACT_FN typename Memory<S>::V load_first(int64_t count, const S* from, S others) {
   S part[Memory<S>::size];

@@ -433,7 +433,7 @@ class AcrossRows {
     for (; !F::uneven && width > 8; width /= 2) {
       for (int l = 0; l < width / 2; ++l) lane[l][v] = lane[l][v] + lane[l + width / 2][v];
     }
-    double sums[kLanes<S>][kSize];
+    double sums[F::uneven ? kLanes<S> : 8][kSize];
     for (int l = 0; l < width; ++l) {
       T row[kSize];
       Memory<T>::store(lane[l][v], row);
@@ -496,13 +496,14 @@ class TurnedRows {
 #endif
 
  public:
-  // Backward has little to compute once for each row.
-  static constexpr int64_t kMeasured = F::has_max ? (sizeof(S) > 4 ? 24 : 48) : kQuickEnds ? 4 : 16;
-  static constexpr int64_t kShort = Memory<S>::size > 1 ? kMeasured : 0;
+  // The longest rows for which that was measured to be quicker. Backward has little to compute once for each row.
+  static constexpr int64_t kShort = Memory<S>::size == 1 ? 0
+                                    : F::has_max         ? (sizeof(S) > 4 ? 24 : 48)
+                                                         : (kQuickEnds ? 4 : 16);
 
   static void run(char* const* operands, const int64_t* nexts, int64_t length, int64_t rows, double sign) {
     constexpr int count = F::outputs + F::inputs;
-    S turned[count][kShort * kRows];
+    alignas(64) S turned[count][kShort * kRows];
     char* data[count];
     int64_t steps[count];
     for (int k = 0; k < count; ++k) {
@@ -529,13 +530,13 @@ class TurnedRows {
     int64_t block_rows = 0, block_columns = 0;
     if (kByBlocks && rows >= kSide && columns >= kSide) {
 #if defined(CPU_CAPABILITY_AVX512)
-      constexpr int64_t kBlock = 32;
+      constexpr int64_t kMost = 32;
       block_rows = rows, block_columns = columns;
-      for (int64_t r = 0; r < rows; r += kBlock) {
-        for (int64_t c = 0; c < columns; c += kBlock) {
+      for (int64_t r = 0; r < rows; r += kMost) {
+        for (int64_t c = 0; c < columns; c += kMost) {
           at::vec::transpose_mxn<S>(from + r * step + c, step, to + c * to_step + r, to_step,
-                                    static_cast<int>(std::min(kBlock, rows - r)),
-                                    static_cast<int>(std::min(kBlock, columns - c)));
+                                    static_cast<int>(std::min(kMost, rows - r)),
+                                    static_cast<int>(std::min(kMost, columns - c)));
         }
       }
 #elif defined(CPU_CAPABILITY_AVX2)
@@ -580,7 +581,7 @@ void rows_kernel(char* const* operands, const int64_t* steps, const int64_t* nex
     }
   }
   using Row = AlongRow<RowStep<Op, pass, T>, F, S>;
-  if (along && !F::has_max) {
+  if (along && !F::has_max) {  // nothing to allocate
     for (int64_t row = 0; row < rows; ++row) {
       char* data[count];
       for (int k = 0; k < count; ++k) data[k] = operands[k] + row * nexts[k];

@@ -1,6 +1,6 @@
 // Sums in one order, whatever the width of a register: element k belongs to lane k % kLanes, and what the lanes of a
-// block hold is added by halves, from eight lanes on in double, and to the sums of other blocks with what rounding
-// takes from these.
+// block hold is added by halves, from eight lanes on or all the way in double, and to the sums of other blocks with
+// what rounding takes from these.
 #pragma once
 
 #include <algorithm>
@@ -91,7 +91,7 @@ ACT_FN void store_in_order(V v, Wide<S>* to) {
 }
 
 // Registers added down to eight lanes (four of AVX2's double), which go on in double: first those that belong together.
-// kWide: already these in double.
+// kWide: in double from the first addition on.
 #if defined(CPU_CAPABILITY_AVX512)
 ACT_FN __m512d wide_low(__m512 x) { return _mm512_cvtps_pd(_mm512_castps512_ps256(x)); }
 ACT_FN __m512d wide_high(__m512 x) { return _mm512_cvtps_pd(_mm512_extractf32x8_ps(x, 1)); }

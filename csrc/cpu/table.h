@@ -11,7 +11,8 @@ namespace act_ext::cpu {
 // The operands are the outputs, then the inputs, in the order of Pass; each n contiguous elements.
 using Kernel = void (*)(char* const* operands, int64_t n, const double* params);
 
-// Null where the op has no such pass or, as in all tables, where the next best instruction set's kernel serves as well.
+// Null where the op has no such pass or, as in a table of StretchesKernel, where the next best instruction set's kernel
+// serves as well.
 using Table = std::array<std::array<Kernel, kDtypes>, kPasses>;
 
 // A pass of an activation with learned parameters, on n contiguous elements: the last outputs, one for each parameter,
