@@ -243,6 +243,7 @@ struct Logish {
     // Below -1 as (1 + x) e^x and corrections, so that the error of e^x does not grow where the terms cancel.
     const V one_and_x = V(1) + bounded;
     V rest = fma(-bounded * part, e.value * fma(V(2), e.value, V(3)), value - e.p);
+    // What p rounds off, for floats: less is asked of doubles, whose speed it would cost.
     if constexpr (is_single<V>) rest = fma(e.p_rest, one_and_x, rest);
     return scale(select(x < V(-1), fma(e.p, one_and_x, rest), fma(bounded, part, value)), e.power);
   }
@@ -281,7 +282,7 @@ struct Gish {
     // As for logish.
     const V one_and_x = V(1) + bounded;
     V rest = fma(V(-2) * bounded * e.value, u / (V(1) + u), logarithm - e.value);
-    if constexpr (is_single<V>) rest = fma(e.pair().lo, one_and_x, rest);
+    if constexpr (is_single<V>) rest = fma(e.pair().lo, one_and_x, rest);  // as for logish
     return select(
         x < V(-tail), scale(fma(e.above, e.p, e.p), e.power),
         select(x < V(-1), fma(e.value, one_and_x, rest), fma(bounded, e.value * decay / (V(2) - decay), logarithm)));
