@@ -1,5 +1,10 @@
 """The ops as parameters of the tests, and errors in units of the last place."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
@@ -31,3 +36,17 @@ def error_in_ulp(result: Tensor, exact: Tensor, at_least: float | Tensor = 0.0, 
     # A true value that rounds to infinity.
     overflow = (exact.abs() > limit) & (result.isinf() | (result.abs() == limit)) & (result.sign() == exact.sign())
     return torch.where(overflow | (exact.isinf() & (result.double() == exact)), 0.0, error)
+
+
+def pass_tests_with(capability: str, wanted: str, *names: str) -> None:
+    """Asserts that the wanted tests (an expression as for pytest's -k) of tests/test_NAME.py pass in a process that
+    computes with this instruction set."""
+    files = [f"tests/test_{name}.py" for name in names]
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *files, "-k", wanted],
+        cwd=Path(__file__).resolve().parent.parent,
+        env=os.environ | {"ACT_EXT_CPU_CAPABILITY": capability},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stdout[-3000:]

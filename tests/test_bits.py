@@ -10,7 +10,7 @@ import torch
 
 import act_ext
 from benchmarks.bits import INTEGER, ROW_FUNCTIONS, UNITS, passes, row_passes, unit_passes
-from tests.table import Case, each_default, each_dtype
+from tests.table import Case, each_default, each_dtype, pass_tests_with
 
 ROOT = Path(__file__).resolve().parent.parent
 ORDER = ["default", "avx2", "avx512"]  # of the instruction sets
@@ -193,32 +193,14 @@ def test_forced_capability(capability):
 @pytest.mark.skipif(act_ext.cpu_capability() != "avx512", reason="this process computes with it")
 def test_rows_with_avx2():
     """They take ways of their own: the published hashes are of few lengths."""
-    environment = os.environ | {"ACT_EXT_CPU_CAPABILITY": "avx2"}
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-x",
-        "-p",
-        "no:cacheprovider",
-        __file__,
-        "-k",
-        "rows and not avx2",
-    ]
-    result = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
-    assert result.returncode == 0, result.stdout[-3000:]
+    pass_tests_with("avx2", "rows and not avx2", "bits")
 
 
 @pytest.mark.skipif(act_ext.cpu_capability() == "default", reason="the tests of values stand for it")
 def test_values_without_vectors():
     """The kernels for any processor pass the tests of values; the others have the same bits as this one's."""
-    environment = os.environ | {"ACT_EXT_CPU_CAPABILITY": "default"}
-    files = [f"tests/test_{name}.py" for name in ("special", "values", "gated_units", "row_functions", "learned")]
     wanted = "(limits or nan or signed or values_and or special_rows or near_zero) and not cuda and not expanded"
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *files, "-k", wanted]
-    result = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
-    assert result.returncode == 0, result.stdout[-3000:]
+    pass_tests_with("default", wanted, "special", "values", "gated_units", "row_functions", "learned")
 
 
 def test_unknown_capability_is_refused():

@@ -2,13 +2,9 @@
 
 import inspect
 import math
-import os
 import pickle
 import re
-import subprocess
-import sys
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +13,7 @@ from torch.autograd import forward_ad, gradcheck, gradgradcheck
 
 import act_ext
 from act_ext._register import SPECS
-from tests.table import each_dtype, error_in_ulp
+from tests.table import each_dtype, error_in_ulp, pass_tests_with
 from tests.test_registration import ROW_MODULES
 
 F = act_ext.functional
@@ -110,15 +106,7 @@ def test_values(name, dtype):
 
 def test_without_vectors():
     """The bounds hold for the kernels of any processor too: in float64, where they are closest."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(Path(__file__).resolve())]
-    result = subprocess.run(
-        [*command, "-k", "float64 and (test_values or test_backward)"],
-        cwd=Path(__file__).resolve().parent.parent,
-        env=os.environ | {"ACT_EXT_CPU_CAPABILITY": "default"},
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, result.stdout
+    pass_tests_with("default", "float64 and (test_values or test_backward)", "row_functions")
 
 
 @each_dtype
