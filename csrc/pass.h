@@ -147,7 +147,9 @@ struct Step<Op, pass, V, Kind::gated_unit> {
   static constexpr int inputs = count_inputs(pass, 2), outputs = count_outputs(pass, 2);
   static constexpr bool heavy = is_heavy(Op<V>::spec, pass);
   static constexpr bool gates = Op<V>::spec.gates;
-  static constexpr bool in_pieces = pass == Pass::forward && requires { requires Op<V>::in_pieces; };
+  static constexpr bool in_pieces = pass == Pass::forward    ? Op<V>::in_pieces
+                                    : pass == Pass::backward ? Op<V>::both_in_pieces
+                                                             : false;
 
   Op<V> op;
   Op<Dual<V>> dual;  // unused, and gone, but in the second derivative
@@ -155,16 +157,14 @@ struct Step<Op, pass, V, Kind::gated_unit> {
   ACT_FN explicit Step(const double* params) : op(with_params<Op, V>(params)), dual(with_params<Op, Dual<V>>(params)) {}
 
   ACT_FN V operator()(V a, V u) const { return with(AtOnce(), a, u); }
+  ACT_FN Results<V, 2> operator()(V g, V a, V u) const { return with(AtOnce(), g, a, u); }
   template <class Rest>
   ACT_FN V with(Rest&& rest, V a, V u) const {
-    if constexpr (in_pieces) {
-      return op.gate(a, rest) * op.up(u);
-    } else {
-      return op.gate(a) * op.up(u);
-    }
+    return op.forward(a, u, rest);
   }
-  ACT_FN Results<V, 2> operator()(V g, V a, V u) const {
-    const auto [value, slope] = op.gate_and_slope(a);
+  template <class Rest>
+  ACT_FN Results<V, 2> with(Rest&& rest, V g, V a, V u) const {
+    const auto [value, slope] = op.gate_and_slope(a, rest);
     return {times_slope<gates>(g * op.up(u), slope), times_slope<gates>(g * value, op.up_slope(u))};
   }
   ACT_FN Results<V, 3> operator()(V ha, V hu, V g, V a, V u) const {

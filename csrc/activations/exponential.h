@@ -44,6 +44,16 @@ struct Selu {
                              .facts = Facts{.infimum = -depth, .saturates = Saturates::below, .smoothness = 0},
                              .heavy = true};
   ACT_FN V forward(V x) const { return select(x < V(0), below(x), times_constant(x, lambda, lambda_rest)); }
+  // The same times a factor, rounded once.
+  ACT_FN V forward(V x, V factor) const {
+    const auto scale = constant_pair<V>(lambda, lambda_rest);
+    if constexpr (has_pieces<V>) {
+      const V bounded = at_least(x, V(SeluOver::low));
+      return guarded_product(bounded, product(select(x < V(0), SeluOver::at(bounded), scale), factor));
+    } else {
+      return guarded_product(factor, select(x < V(0), scaled_expm1(x), product(scale, x)));
+    }
+  }
   ACT_FN V slope(V x) const { return select(x > V(0), V(lambda), scaled_exp(V(depth), x)); }
   static bool result_suffices(const double*) { return true; }
   ACT_FN V slope_from_result(V y) const { return select(y > V(0), V(lambda), y + V(depth)); }
@@ -54,9 +64,10 @@ struct Selu {
       const V bounded = at_least(x, V(SeluOver::low));
       return rounded_product(bounded, SeluOver::at(bounded));
     } else {
-      return rounded(product(constant_pair<V>(depth, depth_rest), expm1_below(x)));
+      return rounded(scaled_expm1(x));
     }
   }
+  ACT_FN static Pair<V> scaled_expm1(V x) { return product(constant_pair<V>(depth, depth_rest), expm1_below(x)); }
 };
 
 template <class V>

@@ -32,11 +32,17 @@ ACT_FN auto logistic_gate_slope(X z) {
   return s.times_top(top_factor(bounded, s.other, s.denominator), in_two_words(squared_denominator(s.e)));
 }
 
-// A value with its slope, where one quotient gives both.
-template <class V>
-struct ValueAndSlope {
-  V value, slope;
-};
+// Of x sigmoid(z) by pieces, given `tail`, sigmoid(-|z|), and w = -|x dz/dx|, a V or a Pair: below 0 value and slope
+// are x tail and tail (1 + w (1 - tail)), above 0 they are x and 1 less those.
+template <class V, class W>
+ACT_FN ValueAndSlope<V> gate_and_slope_by_tail(V x, MaskOf<V> below, Pair<V> tail, W w) {
+  const V other = V(1) - tail.hi;
+  V one_and_w = fma(head(w), other, V(1));
+  if constexpr (!std::is_same_v<W, V>) one_and_w = fma(w.lo, other, one_and_w);
+  const V value = fma(select(below, x, -x), tail.hi, select(below, V(0), x));
+  const V slope = rounded_product(one_and_w, tail);
+  return {copysign(value, x), select(below, slope, V(1) - slope)};
+}
 
 // Of x sigmoid(z) for an odd function z of x, given w = -|x dz/dx|, 1 + w, and `bounded`: -|x|, or |x| where z falls,
 // no larger than where sigmoid(-|z|) becomes 0. Above 0 value and slope are x and 1 less those below. z a V or a Pair.
@@ -71,6 +77,10 @@ struct Silu {
   }
   ACT_FN V slope(V x) const { return logistic_gate_slope(x); }
   ACT_FN Near<V> near_slope(V x) const { return in_pieces_below<SiluSlopeBelow>(x); }
+  ACT_FN Near<V, ValueAndSlope<V>> near_value_and_slope(V x) const {
+    const V a = minus_abs(x);
+    return {a > V(SigmoidBelow::low), gate_and_slope_by_tail(x, x < V(0), SigmoidBelow::at(a), a)};
+  }
   ACT_FN ValueAndSlope<V> value_and_slope(V x) const {
     const V bounded = folded(x, bottom_zero<V>);
     return logistic_gate_and_slope(x, x, bounded, V(1) + bounded, bounded);
@@ -90,8 +100,8 @@ struct Swish {
   ACT_FN V forward(V x) const {
     const auto z = product(beta, x);
     // Where the gate is 0 after any rounding, x must not outweigh it.
-    const V bounded = select(head(z) < V(-exp_limit<V>), copysign(V(1), x), x);
-    return select(head(z) > V(sigmoid_is_one<V>), x, gate(bounded, z));
+    const V bounded = select(z.hi < V(-exp_limit<V>), copysign(V(1), x), x);
+    return select(z.hi > V(sigmoid_is_one<V>), x, gate(in_two_words(bounded), z));
   }
   ACT_FN Near<V> near_forward(V x) const {
     // x s(z), above 0 as x - x s(-z).
@@ -100,17 +110,31 @@ struct Swish {
     const V value = sum_with_product(select(below, V(0), x), select(below, x, -x), SigmoidBelow::at(minus_abs(z)));
     return {abs(z.hi) < V(-SigmoidBelow::low), copysign(value, x)};
   }
-  // In half as many operations, with twice the error, where x is not so much larger than beta x that it counts for
-  // more.
-  ACT_FN V quick_forward(V x) const {
+  // The same two times a factor: first of all x is multiplied by it, because the gate may be subnormal.
+  ACT_FN V forward(V x, Pair<V> factor) const {
     const auto z = product(beta, x);
-    const V bounded = at_least(x, V(-gate_zero<V>));
-    const auto e = exp_ratio(clamped(-z, V(-sigmoid_is_one<V>), V(gate_zero<V>)));
-    const V quick = select(z.hi > V(sigmoid_is_one<V>), x, logistic_gate(bounded, e));
-    return AtOnce()(Near<V>{beta >= V(1), quick}, x, [this](V x) { return forward(x); });
+    const V bounded = select(z.hi < V(-exp_limit<V>), copysign(V(1), x), x);
+    const auto whole = product(factor, x);
+    const V y = select(z.hi > V(sigmoid_is_one<V>), rounded(whole), gate(product(factor, bounded), z));
+    // What is infinite on the way has no second words.
+    const auto is_finite = abs(y) < V(inf);
+    return all(is_finite) ? y : select(is_finite, y, forward(x) * factor.hi);
+  }
+  ACT_FN Near<V> near_forward(V x, Pair<V> factor) const {
+    const auto z = product(beta, x), top = product(factor, x);
+    const auto below = z.hi < V(0);
+    const auto tail = SigmoidBelow::at(minus_abs(z));
+    const V part = select(below, top.hi, -top.hi), share = select(below, tail.hi, V(1) - tail.hi);
+    const auto value = step(part, tail.hi, select(below, V(0), top.hi));
+    const V rest = fma(top.lo, share, fma(part, tail.lo, value.lo));
+    return {(abs(z.hi) < V(-SigmoidBelow::low)) & (abs(top.hi) < V(inf)), copysign(value.hi + rest, top.hi)};
   }
   ACT_FN V slope(V x) const { return logistic_gate_slope(product(beta, x)); }
   ACT_FN Near<V> near_slope(V x) const { return in_pieces_below<SiluSlopeBelow>(product(beta, x)); }
+  ACT_FN Near<V, ValueAndSlope<V>> near_value_and_slope(V x) const {
+    const auto z = product(beta, x), w = minus_abs(z);
+    return {w.hi > V(SigmoidBelow::low), gate_and_slope_by_tail(x, z.hi < V(0), SigmoidBelow::at(w), w)};
+  }
   ACT_FN ValueAndSlope<V> value_and_slope(V x) const {
     const auto z = product(beta, x);
     const V bounded = clamp(x, V(-gate_zero<V>), V(gate_zero<V>));
@@ -122,14 +146,14 @@ struct Swish {
 
  private:
   // x / (1 + e^-z), a power of 2 divided out of the sum.
-  ACT_FN static V gate(V x, Pair<V> z) {
+  ACT_FN static V gate(Pair<V> x, Pair<V> z) {
     const Exp<V> e = exp_parts(clamped(-z, V(-sigmoid_is_one<V>), V(exp_limit<V>)));
     const Power<V> power(-e.n);
     const V unit = scale(V(1), power), both = V(1) + unit;
     const V lost = (V(1) - both) + unit;
-    if (!has_pieces<V>) return scale(x / (both + (e.q + lost)), power);
+    if (!has_pieces<V>) return scale(x.hi / (both + (e.q + lost)), power);
     const auto bottom = sum(both, e.q);
-    return scale(divided(Pair<V>{x, V(0)}, Pair<V>{bottom.hi, bottom.lo + (lost + e.rest)}), power);
+    return scale(divided(x, Pair<V>{bottom.hi, bottom.lo + (lost + e.rest)}), power);
   }
 };
 
@@ -152,6 +176,10 @@ struct QuickGelu {
   ACT_FN Near<V> near_forward(V x) const { return less_pieces<QuickGeluTail>(x); }
   ACT_FN V slope(V x) const { return logistic_gate_slope(argument(x)); }
   ACT_FN Near<V> near_slope(V x) const { return in_pieces_below<SiluSlopeBelow>(argument(x)); }
+  ACT_FN Near<V, ValueAndSlope<V>> near_value_and_slope(V x) const {
+    const auto w = minus_abs(argument(x));
+    return {w.hi > V(SigmoidBelow::low), gate_and_slope_by_tail(x, x < V(0), SigmoidBelow::at(w), w)};
+  }
   ACT_FN ValueAndSlope<V> value_and_slope(V x) const {
     return logistic_gate_and_slope(x, argument(x), at_least(minus_abs(x), V(-gate_zero<V> / 1.702)));
   }
@@ -212,7 +240,7 @@ struct GeluTanh {
     const auto e = exp_ratio(-argument(above));
     return select(x < V(one), exact_logistic_gate(above, e), x);
   }
-  ACT_FN Near<V> near_forward(V x) const { return less_pieces<GeluTanhTail>(x, 4.4); }
+  ACT_FN Near<V> near_forward(V x) const { return less_pieces<GeluTanhTail>(x, reach); }
   ACT_FN V slope(V x) const {
     // As logistic_gate_slope, with w = x dz/dx left as a product.
     const V bounded = clamp(x, V(-limit), V(limit));
@@ -222,6 +250,11 @@ struct GeluTanh {
                        in_two_words(squared_denominator(s.e)));
   }
   ACT_FN Near<V> near_slope(V x) const { return in_pieces_below<GeluTanhSlopeBelow>(x); }
+  ACT_FN Near<V, ValueAndSlope<V>> near_value_and_slope(V x) const {
+    const V a = abs(x);
+    return {a < V(reach),
+            gate_and_slope_by_tail(x, x < V(0), GeluTanhTail::at(a), product(derivative_of_argument(a), -a))};
+  }
   ACT_FN ValueAndSlope<V> value_and_slope(V x) const {
     const V bounded = clamp(x, V(-limit), V(limit)), below = minus_abs(bounded);
     const auto dz = derivative_of_argument(bounded);
@@ -233,6 +266,8 @@ struct GeluTanh {
   // Below -limit the slope is 0 after any rounding, below -lowest the value; above `one` the gate is 1.
   static constexpr double limit = is_single<V> ? 11.0 : 22.0, lowest = is_single<V> ? 10.8 : 21.58;
   static constexpr double one = is_single<V> ? 5.3 : 7.5;
+  // Where the pieces are as good as they are to be.
+  static constexpr double reach = 4.4;
   // 0.5 (1 + tanh(u)) = sigmoid(2 u) with 2 u = linear x + cubic x^3, in two words.
   static constexpr double linear = 0x1.9884500000000p+0, linear_rest = 0x1.9ea1b284687e6p-23;
   static constexpr double cubic = 0x1.2444f2a4d8b4bp-4, cubic_rest = -0x1.3023b0e5fbc6ep-58;

@@ -11,11 +11,12 @@ namespace act_ext {
 // F(gate) up, F an activation without parameters.
 template <template <class> class F, class V>
 struct GatedBy {
-  static constexpr bool in_pieces = value_in_pieces<F<V>, V>;
-  template <class Rest = AtOnce>
-  ACT_FN V gate(V a, Rest&& rest = {}) const {
-    return value_of(F<V>{}, a, rest);
+  static constexpr bool in_pieces = value_in_pieces<F<V>, V>, both_in_pieces = act_ext::both_in_pieces<F<V>, V>;
+  template <class Rest>
+  ACT_FN V forward(V a, V u, Rest&& rest) const {
+    return value_of(F<V>{}, a, rest) * u;
   }
+  ACT_FN V gate(V a) const { return value_of(F<V>{}, a); }
   ACT_FN V gate_slope(V a) const {
     if constexpr (F<V>::spec.saves == Saves::nothing) {
       return V(F<V>::spec.constant_slope);
@@ -25,9 +26,10 @@ struct GatedBy {
       return F<V>{}.slope(a);
     }
   }
-  ACT_FN ValueAndSlope<V> gate_and_slope(V a) const {
+  template <class Rest>
+  ACT_FN ValueAndSlope<V> gate_and_slope(V a, Rest&& rest) const {
     if constexpr (requires(F<V> activation) { activation.value_and_slope(a); }) {
-      return F<V>{}.value_and_slope(a);
+      return value_and_slope_of(F<V>{}, a, rest);
     } else {
       return {gate(a), gate_slope(a)};
     }
@@ -48,7 +50,8 @@ struct Siglu : GatedBy<Sigmoid, V> {
                              .heavy = true};
   // That of Sigmoid takes the result, which has lost what lies beyond 1.
   ACT_FN V gate_slope(V a) const { return sigmoid_slope(a); }
-  ACT_FN ValueAndSlope<V> gate_and_slope(V a) const {
+  template <class Rest>
+  ACT_FN ValueAndSlope<V> gate_and_slope(V a, Rest&&) const {
     const auto [small, large] = shares(a);
     return {select(a < V(0), small, large), small * large};
   }
@@ -64,6 +67,17 @@ struct Swiglu : GatedBy<Silu, V> {
                                  "gate * sigmoid(gate)",
                              .paper = "arXiv:2002.05202",
                              .heavy = true};
+  static constexpr bool in_pieces = has_pieces<V>;
+  // Silu's own value is the quick one, which leaves no room for another rounding.
+  template <class Rest>
+  ACT_FN V forward(V a, V u, Rest&& rest) const {
+    if constexpr (has_pieces<V>) {
+      const auto [holds, value] = times_pieces_below<SigmoidBelow>(a);
+      return rest(Near<V>{holds, value * u}, a, [u](V a) { return Swish<V>{V(1)}.forward(a) * u; });
+    } else {
+      return Silu<V>{}.forward(a) * u;
+    }
+  }
 };
 
 template <class V>
@@ -130,6 +144,10 @@ struct Seglu : GatedBy<Selu, V> {
                                  "1.6732632423543772848170429916717 * expm1(clamp(gate, max=0)))",
                              .paper = "arXiv:2002.05202",
                              .heavy = true};
+  template <class Rest>
+  ACT_FN V forward(V a, V u, Rest&&) const {
+    return Selu<V>{}.forward(a, u);
+  }
 };
 
 template <class V>
@@ -158,11 +176,24 @@ struct SwigluClamped {
       .paper = "arXiv:2508.10925",
       .gates = true,
       .heavy = true};
+  static constexpr bool in_pieces = value_in_pieces<Swish<V>, V>, both_in_pieces = act_ext::both_in_pieces<Swish<V>, V>;
   V alpha, limit;
-  ACT_FN V gate(V a) const { return Swish<V>{alpha}.quick_forward(at_most(a, limit)); }
+  template <class Rest>
+  ACT_FN V forward(V a, V u, Rest&& rest) const {
+    const Swish<V> swish{alpha};
+    const V gate = at_most(a, limit);
+    const auto factor = sum(clamp(u, -limit, limit), V(1));
+    if constexpr (has_pieces<V>) {
+      return rest(swish.near_forward(gate, factor), gate, [=](V gate) { return swish.forward(gate, factor); });
+    } else {
+      return guarded_product(swish.forward(gate), factor);
+    }
+  }
+  ACT_FN V gate(V a) const { return value_of(Swish<V>{alpha}, at_most(a, limit)); }
   ACT_FN V gate_slope(V a) const { return select(a > limit, V(0), Swish<V>{alpha}.slope(at_most(a, limit))); }
-  ACT_FN ValueAndSlope<V> gate_and_slope(V a) const {
-    const auto [value, slope] = Swish<V>{alpha}.value_and_slope(at_most(a, limit));
+  template <class Rest>
+  ACT_FN ValueAndSlope<V> gate_and_slope(V a, Rest&& rest) const {
+    const auto [value, slope] = value_and_slope_of(Swish<V>{alpha}, at_most(a, limit), rest);
     return {value, select(a > limit, V(0), slope)};
   }
   ACT_FN V up(V u) const { return clamp(u, -limit, limit) + V(1); }

@@ -160,20 +160,20 @@ inline constexpr bool gathers = requires { requires F::in_pieces; };
 template <class V>
 struct Later {
   MaskOf<V> reached;
-  template <class F>
-  ACT_FN V operator()(Near<V> near, V, const F&) {
+  template <class T, class F>
+  ACT_FN T operator()(Near<V, T> near, V, const F&) {
     reached = near.holds;
     return near.value;
   }
 };
 struct Exactly {
-  template <class V, class F>
-  ACT_FN V operator()(Near<V>, V x, const F& exact) const {
+  template <class V, class T, class F>
+  ACT_FN T operator()(Near<V, T>, V x, const F& exact) const {
     return exact(x);
   }
 };
-template <class V, class F, class... In>
-ACT_RARE V exactly(const F& f, In... in) {
+template <class F, class... In>
+ACT_RARE auto exactly(const F& f, In... in) {
   return f.with(Exactly(), in...);
 }
 
@@ -187,14 +187,13 @@ int64_t place_of(int64_t k) {
 // The elements still to be computed, by number: less than a vector of them, and what the next vector adds.
 template <class S, class F, std::size_t... I>
 class Gathered {
-  using V = typename Memory<S>::V;
   static constexpr int size = Memory<S>::size;
 
  public:
   // With more it is quicker to compute all elements of a vector.
   static constexpr int kMost = size / 4;
 
-  Gathered(const F& f, S* out) : f_(f), out_(out) {}
+  Gathered(const F& f, S* const* out) : f_(f), out_(out) {}
 
   // Element i of the inputs.
   ACT_FN void add(const S* const* in, int64_t i) {
@@ -205,10 +204,14 @@ class Gathered {
   ACT_FN bool is_full() const { return count_ >= size; }
   // The first `size` of them, or all.
   void compute() {
-    S results[size];
-    Memory<S>::store(exactly<V>(f_, Memory<S>::load(in_[I])...), results);
+    S results[F::outputs][size];
+    S* to[F::outputs];
+    for (int k = 0; k < F::outputs; ++k) to[k] = results[k];
+    store<S>(exactly(f_, Memory<S>::load(in_[I])...), to, 0);
     const int done = std::min(count_, size);
-    for (int j = 0; j < done; ++j) out_[at_[j]] = results[j];
+    for (int k = 0; k < F::outputs; ++k) {
+      for (int j = 0; j < done; ++j) out_[k][at_[j]] = results[k][j];
+    }
     count_ -= done;
     std::copy_n(at_ + done, count_, at_);
     (std::copy_n(in_[I] + done, count_, in_[I]), ...);
@@ -219,34 +222,35 @@ class Gathered {
 
  private:
   const F& f_;
-  S* out_;
+  S* const* out_;
   int count_ = 0;
   int64_t at_[size + kMost];
   S in_[sizeof...(I)][size + kMost] = {};
 };
 
 // n is a multiple of Memory<S>::size.
-template <class S, class F, std::size_t... I>
-__attribute__((noinline, noclone)) void run_in_pieces(const F& f, std::index_sequence<I...>, S* out,
-                                                      const S* const* inputs, int64_t n) {
+template <class S, class F, std::size_t... O, std::size_t... I>
+__attribute__((noinline, noclone)) void run_in_pieces(const F& f, std::index_sequence<O...>, std::index_sequence<I...>,
+                                                      S* const* outputs, const S* const* inputs, int64_t n) {
   using V = typename Memory<S>::V;
   const F local = f;
+  S* const out[] = {outputs[O]...};
   const S* const in[] = {inputs[I]...};
   Gathered<S, F, I...> gathered(f, out);
   Later<V> later;
   for (int64_t i = 0; i < n; i += Memory<S>::size) {
     (fetch_ahead<0>(in[I] + i), ...);
-    fetch_ahead<1>(out + i);
-    V result = local.with(later, Memory<S>::load(in[I] + i)...);
+    (fetch_ahead<1>(out[O] + i), ...);
+    auto result = local.with(later, Memory<S>::load(in[I] + i)...);
     if (!all(later.reached)) {
       uint64_t left = bits_off(later.reached);
       if (__builtin_popcountll(left) > gathered.kMost) {
-        result = select(later.reached, result, exactly<V>(f, Memory<S>::load(in[I] + i)...));
+        result = select(later.reached, result, exactly(f, Memory<S>::load(in[I] + i)...));
       } else {
         for (; left != 0; left &= left - 1) gathered.add(in, i + place_of<S>(__builtin_ctzll(left)));
       }
     }
-    Memory<S>::store(result, out + i);
+    store<S>(result, out, i);
     if (gathered.is_full()) gathered.compute();
   }
   gathered.compute_all();
@@ -274,7 +278,7 @@ __attribute__((noinline, noclone)) void run(const F& f, std::index_sequence<O...
 template <class S, class F>
 void run_whole(const F& f, S* const* out, const S* const* in, int64_t n) {
   if constexpr (gathers<F>) {
-    run_in_pieces(f, input_indices<F>, out[0], in, n);
+    run_in_pieces(f, output_indices<F>, input_indices<F>, out, in, n);
   } else {
     run(f, output_indices<F>, input_indices<F>, out, in, n);
   }

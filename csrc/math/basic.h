@@ -92,12 +92,31 @@ template <class V, int kCount>
 struct Results {
   V value[kCount];
 };
+template <class M, class V, int kCount>
+ACT_FN Results<V, kCount> select(M mask, Results<V, kCount> a, const Results<V, kCount>& b) {
+  for (int k = 0; k < kCount; ++k) a.value[k] = select(mask, a.value[k], b.value[k]);
+  return a;
+}
+
+// A value with its slope, where they have most in common.
+template <class V>
+struct ValueAndSlope {
+  V value, slope;
+};
+template <class M, class V>
+ACT_FN ValueAndSlope<V> select(M mask, ValueAndSlope<V> a, ValueAndSlope<V> b) {
+  return {select(mask, a.value, b.value), select(mask, a.slope, b.slope)};
+}
 
 // A value carried in two words, hi + lo, where one would lose what a later exponential magnifies.
 template <class V>
 struct Pair {
   V hi, lo;
 };
+template <class M, class V>
+ACT_FN Pair<V> select(M mask, Pair<V> a, Pair<V> b) {
+  return {select(mask, a.hi, b.hi), select(mask, a.lo, b.lo)};
+}
 
 template <class V>
 ACT_FN Pair<V> in_two_words(V x) {
@@ -147,6 +166,13 @@ ACT_FN Pair<V> product(Pair<V> a, Pair<V> b) {
 template <class V>
 ACT_FN V rounded_product(V a, Pair<V> b) {
   return fma(a, b.hi, a * b.lo);
+}
+
+// The same for all numbers and also where b has no second word, being infinite; 0 has the sign of its factors.
+template <class V>
+ACT_FN V guarded_product(V a, Pair<V> b) {
+  const V quick = a * b.hi;
+  return select(abs(quick) < V(inf), copysign(rounded_product(a, b), quick), quick);
 }
 
 // a + b without rounding.

@@ -36,10 +36,10 @@ ACT_FN Pair<V> piecewise(const Pieces<kDegree>& pieces, V piece, X x) {
 }
 
 // What pieces give of a function, and where they reach.
-template <class V>
+template <class V, class T = V>
 struct Near {
   MaskOf<V> holds;
-  V value;
+  T value;
 };
 
 // Whether x is a finite number from Table::low to Table::high, or where the table is level above it.
@@ -64,6 +64,13 @@ ACT_FN auto in_pieces_below(X x) {
   const V below = Table::at(minus_abs(x)).hi;
   return Near<V>{abs(head(x)) < V(-Table::low), select(head(x) < V(0), below, V(1) - below)};
 }
+// And x times that: max(x, 0) less |x| times the function below 0.
+template <class Table, class V>
+ACT_FN Near<V> times_pieces_below(V x) {
+  const V a = minus_abs(x);
+  const auto factor = Table::at(a);
+  return {a > V(Table::low), copysign(fma(a, factor.hi, fma(a, factor.lo, at_least(x, V(0)))), x)};
+}
 // max(x, 0) less |x| times a function of |x|, which from Table::high on is lost in x; for an x above -reach.
 template <class Table, class V>
 ACT_FN Near<V> less_pieces(V x, double reach = Table::high) {
@@ -79,14 +86,14 @@ ACT_FN Near<V> less_pieces(V x, double reach = Table::high) {
 }
 
 template <class V, class F>
-ACT_RARE V apart(const F& f, V x) {
+ACT_RARE auto apart(const F& f, V x) {
   return f(x);
 }
 // What is done where pieces do not reach: the exact formula is computed at once. It is seldom wanted, so it stands
 // outside of the loop. Which of them an element gets does not depend on its neighbours.
 struct AtOnce {
-  template <class V, class F>
-  ACT_FN V operator()(Near<V> near, V x, const F& exact) const {
+  template <class V, class T, class F>
+  ACT_FN T operator()(Near<V, T> near, V x, const F& exact) const {
     if constexpr (std::is_same_v<V, Scalar<V>>) {
       return near.holds ? near.value : exact(x);
     } else {
@@ -96,7 +103,7 @@ struct AtOnce {
   }
 };
 
-// op.forward(x) and op.slope(x), by pieces where the op has them, and then `rest` decides.
+// op.forward(x), op.slope(x) and both, by pieces where the op has them, and then `rest` decides.
 template <class Op, class V>
 inline constexpr bool value_in_pieces = has_pieces<V> && requires(Op op, V x) { op.near_forward(x); };
 template <class Op, class V>
@@ -115,6 +122,16 @@ ACT_FN V slope_of(const Op& op, V x, Rest&& rest = {}) {
     return rest(op.near_slope(x), x, [op](V x) { return op.slope(x); });
   } else {
     return op.slope(x);
+  }
+}
+template <class Op, class V>
+inline constexpr bool both_in_pieces = has_pieces<V> && requires(Op op, V x) { op.near_value_and_slope(x); };
+template <class Op, class V, class Rest = AtOnce>
+ACT_FN ValueAndSlope<V> value_and_slope_of(const Op& op, V x, Rest&& rest = {}) {
+  if constexpr (both_in_pieces<Op, V>) {
+    return rest(op.near_value_and_slope(x), x, [op](V x) { return op.value_and_slope(x); });
+  } else {
+    return op.value_and_slope(x);
   }
 }
 
