@@ -210,18 +210,20 @@ LARGEST = {
     "float16": LOW,
 }
 # Of gated units, which are rounded once more, and of rows, whose elements all have the roundings of the sum.
-LARGEST_OF_UNITS = LARGEST | {key: {"value": 3.0, "slope": 4.0} for key in ("float32", "float64")}
+LARGEST_OF_UNITS = LARGEST | {"float32": {"value": 2.1, "slope": 4.0}, "float64": {"value": 2.6, "slope": 4.0}}
 LARGEST_OF_ROWS = LARGEST | {"float32": {"value": 5.0}, "float64": {"value": 8.0}}
-# Of float32: what with less would be as slow as the native op, and, at other parameters than the default ones, what
-# small results make of it.
+# What with less would be as slow as the native op; at other parameters than the default ones, what small results make of
+# it; and a unit that rounds its up, too, by which it multiplies subnormal slopes.
 LARGER = {
-    ("silu", "value"): 2.0,
-    ("gelu", "value"): 1.31,
-    ("logsigmoid", "slope"): 2.5,
-    ("softplus-0.5-20", "value"): 1.1,
-    ("softplus-3-2", "value"): 1.3,
-    ("swish-1.702", "value"): 1.1,
-    ("nlrelu-30", "value"): 1.1,
+    ("silu float32", "value"): 2.0,
+    ("gelu float32", "value"): 1.31,
+    ("logsigmoid float32", "slope"): 2.5,
+    ("softplus-0.5-20 float32", "value"): 1.1,
+    ("softplus-3-2 float32", "value"): 1.3,
+    ("swish-1.702 float32", "value"): 1.1,
+    ("nlrelu-30 float32", "value"): 1.1,
+    ("swiglu_clamped float32", "slope by gate"): 4.8,
+    ("swiglu_clamped float64", "slope by gate"): 4.1,
 }
 
 
@@ -237,6 +239,5 @@ def test_published_errors_are_small():
             if who != "act_ext":
                 continue
             assert stats["wrong"] == 0, (key, what)
-            bound = largest["value" if what == "value" else "slope"]
-            larger = LARGER.get((case, what), bound) if dtype == "float32" else bound
-            assert stats["worst"] <= larger, (key, what, stats["worst"])
+            bound = LARGER.get((key, what), largest["value" if what == "value" else "slope"])
+            assert stats["worst"] <= bound, (key, what, stats["worst"])

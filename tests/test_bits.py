@@ -122,6 +122,19 @@ def test_units(name, dtype):
 
 
 @each_dtype
+@pytest.mark.parametrize("name", UNITS)
+def test_neighbours_in_units(name, dtype):
+    """Few gates that pieces do not reach, which are gathered, and many, for which all of a vector is computed again."""
+    near = torch.linspace(-3, 3, 2048).to(dtype)
+    up, g = inputs(dtype, 2048), inputs(dtype, 2048).flip(0)
+    apart = [unit_passes(name, gate, up, g) for gate in (near, torch.full_like(near, -30.0))]
+    for distance in (2, 9, 50):
+        far = torch.arange(2048) % distance == 0
+        for got, *want in zip(unit_passes(name, torch.where(far, -30.0, near), up, g), *apart, strict=True):
+            assert same_bits(got, torch.where(far, want[1], want[0]))
+
+
+@each_dtype
 @pytest.mark.parametrize("name", ROW_FUNCTIONS)
 def test_rows(name, dtype):
     """Rows of any length, along memory and across it, whole registers of them or less."""

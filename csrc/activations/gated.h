@@ -97,11 +97,13 @@ struct Swish {
                              .facts = Silu<double>::spec.facts,
                              .heavy = true};
   V beta;
-  ACT_FN V forward(V x) const {
+  // Or, for floats, a factor times that: it comes first, because the value may be subnormal.
+  template <class... Factor>
+  ACT_FN V forward(V x, Factor... factor) const {
     const auto z = product(beta, x);
     // Where the gate is 0 after any rounding, x must not outweigh it.
     const V bounded = select(z.hi < V(-exp_limit<V>), copysign(V(1), x), x);
-    return select(z.hi > V(sigmoid_is_one<V>), x, gate(in_two_words(bounded), z));
+    return select(z.hi > V(sigmoid_is_one<V>), rounded(times(x, factor...)), gate(times(bounded, factor...), z));
   }
   ACT_FN Near<V> near_forward(V x) const {
     // x s(z), above 0 as x - x s(-z).
@@ -110,18 +112,8 @@ struct Swish {
     const V value = sum_with_product(select(below, V(0), x), select(below, x, -x), SigmoidBelow::at(minus_abs(z)));
     return {abs(z.hi) < V(-SigmoidBelow::low), copysign(value, x)};
   }
-  // The same two times a factor: first of all x is multiplied by it, because the gate may be subnormal.
-  ACT_FN V forward(V x, Pair<V> factor) const {
-    const auto z = product(beta, x);
-    const V bounded = select(z.hi < V(-exp_limit<V>), copysign(V(1), x), x);
-    const auto whole = product(factor, x);
-    const V y = select(z.hi > V(sigmoid_is_one<V>), rounded(whole), gate(product(factor, bounded), z));
-    // What is infinite on the way has no second words.
-    const auto is_finite = abs(y) < V(inf);
-    return all(is_finite) ? y : select(is_finite, y, forward(x) * factor.hi);
-  }
   ACT_FN Near<V> near_forward(V x, Pair<V> factor) const {
-    const auto z = product(beta, x), top = product(factor, x);
+    const auto z = product(beta, x), top = times(x, factor);
     const auto below = z.hi < V(0);
     const auto tail = SigmoidBelow::at(minus_abs(z));
     const V part = select(below, top.hi, -top.hi), share = select(below, tail.hi, V(1) - tail.hi);
@@ -145,6 +137,8 @@ struct Swish {
   }
 
  private:
+  ACT_FN static Pair<V> times(V x) { return {x, V(0)}; }
+  ACT_FN static Pair<V> times(V x, Pair<V> factor) { return product(factor, x); }
   // x / (1 + e^-z), a power of 2 divided out of the sum.
   ACT_FN static V gate(Pair<V> x, Pair<V> z) {
     const Exp<V> e = exp_parts(clamped(-z, V(-sigmoid_is_one<V>), V(exp_limit<V>)));

@@ -184,7 +184,11 @@ struct SwigluClamped {
     const V gate = at_most(a, limit);
     const auto factor = sum(clamp(u, -limit, limit), V(1));
     if constexpr (has_pieces<V>) {
-      return rest(swish.near_forward(gate, factor), gate, [=](V gate) { return swish.forward(gate, factor); });
+      return rest(swish.near_forward(gate, factor), gate, [=](V gate) {
+        const V y = swish.forward(gate, factor);
+        // What is infinite on the way has no second words.
+        return select(abs(y) < V(inf), y, swish.forward(gate) * factor.hi);
+      });
     } else {
       return guarded_product(swish.forward(gate), factor);
     }

@@ -112,14 +112,34 @@ struct Steps {
   int64_t column, row;
 };
 
+// The element at `from`, `count` times; by registers, which a compiler for any processor would not use by itself.
+template <class T>
+void repeat(const char* from, char* to, int64_t count) {
+  using Register [[gnu::vector_size(16)]] = T;
+  T value;
+  std::memcpy(&value, from, sizeof(T));
+  const Register all = Register{} + value;
+  constexpr int64_t lanes = sizeof(Register) / sizeof(T);
+  int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) std::memcpy(to + i * sizeof(T), &all, sizeof(all));
+  std::memcpy(to + i * sizeof(T), &all, (count - i) * sizeof(T));
+}
+
 template <class T>
 void move(const char* from, Steps from_steps, char* to, Steps to_steps, int64_t columns, int64_t rows) {
-  const bool whole_rows = from_steps.column == sizeof(T) && to_steps.column == sizeof(T);
-  if (whole_rows && columns * sizeof(T) >= 32) {
-    for (int64_t row = 0; row < rows; ++row) {
-      std::memcpy(to + row * to_steps.row, from + row * from_steps.row, columns * sizeof(T));
+  if (to_steps.column == sizeof(T) && columns * sizeof(T) >= 32) {
+    if (from_steps.column == sizeof(T)) {
+      for (int64_t row = 0; row < rows; ++row) {
+        std::memcpy(to + row * to_steps.row, from + row * from_steps.row, columns * sizeof(T));
+      }
+      return;
     }
-    return;
+    if (from_steps.column == 0) {  // a parameter of a channel
+      for (int64_t row = 0; row < rows; ++row) {
+        repeat<T>(from + row * from_steps.row, to + row * to_steps.row, columns);
+      }
+      return;
+    }
   }
   // The inner loop takes the longer side.
   if (columns < rows) {
@@ -155,8 +175,8 @@ void for_each_tile(int outputs, int operands, char** data, const int64_t* stride
   // What a buffer is filled with, and how far.
   const char* constant[kMaxOperands] = {};
   int64_t filled[kMaxOperands] = {};
-  // Of several rows only where they are short: a row is where a parameter is constant.
-  const int64_t width = std::min(size0, kBlock), height = width >= kLong ? 1 : kBlock / width;
+  // Of several rows unless they are long: a row is where a parameter is constant, which long ones make use of.
+  const int64_t width = std::min(size0, kBlock), height = width >= 3 * kLong ? 1 : kBlock / width;
   Tile tile;
   for (int64_t row = 0; row < size1; row += height) {
     for (int64_t column = 0; column < size0; column += width) {
@@ -174,9 +194,7 @@ void for_each_tile(int outputs, int operands, char** data, const int64_t* stride
           move<T>(place, steps, buffer[k], packed, tile.columns, tile.rows);
           constant[k] = nullptr;
         } else if (constant[k] != place || filled[k] < count) {
-          T value;
-          std::memcpy(&value, place, size);
-          std::fill_n(reinterpret_cast<T*>(buffer[k]), count, value);
+          repeat<T>(place, buffer[k], count);
           constant[k] = place;
           filled[k] = count;
         }

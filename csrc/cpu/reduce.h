@@ -112,7 +112,9 @@ void add_terms(const void* terms, int64_t n, int64_t step, double* sums) {
       for (int p = 0; p < kParts; ++p) part[p] += from[i + p];
     }
     for (int p = 0; i < n; ++i, ++p) part[p] += from[i];
-    for (int p = 1; p < kParts; ++p) part[0] += part[p];
+    for (int half = kParts / 2; half > 0; half /= 2) {
+      for (int p = 0; p < half; ++p) part[p] += part[p + half];
+    }
     *sums += part[0];
   }
 }

@@ -118,22 +118,28 @@ void expand_parameters(LearnedCall& given, const Channels& channels) {
   }
 }
 
-// A parameter's element for each channel to every `step`th of `numbers`, without the way of an op.
+// f with the type of the elements: a few numbers are read and written without the way of an op.
+template <class F>
+void with_element_type(at::ScalarType type, F f) {
+  switch (type) {
+    case at::kFloat:
+      return f.template operator()<float>();
+    case at::kDouble:
+      return f.template operator()<double>();
+    case at::kBFloat16:
+      return f.template operator()<at::BFloat16>();
+    default:
+      return f.template operator()<at::Half>();
+  }
+}
+
+// A parameter's element for each channel to every `step`th of `numbers`.
 void read_numbers(const Tensor& parameter, int64_t channels, int step, double* numbers) {
   const int64_t stride = parameter.numel() == 1 ? 0 : parameter.stride(0);
-  const auto read = [&](const auto* from) {
+  with_element_type(parameter.scalar_type(), [&]<class T>() {
+    const T* const from = parameter.const_data_ptr<T>();
     for (int64_t c = 0; c < channels; ++c) numbers[c * step] = canonical(static_cast<double>(from[c * stride]));
-  };
-  switch (parameter.scalar_type()) {
-    case at::kFloat:
-      return read(parameter.const_data_ptr<float>());
-    case at::kDouble:
-      return read(parameter.const_data_ptr<double>());
-    case at::kBFloat16:
-      return read(parameter.const_data_ptr<at::BFloat16>());
-    default:
-      return read(parameter.const_data_ptr<at::Half>());
-  }
+  });
 }
 
 // Forward on the CPU where a parameter is one number along whole stretches of memory. False where it is not.
@@ -205,14 +211,17 @@ variable_list reduce_on_cpu(const LearnedCall& given, Dtype dtype, const variabl
   variable_list gradients;
   int64_t first = 0;
   for (const int64_t size : sizes) {
-    Tensor total = at::empty({size}, at::kDouble);
-    double* const to = total.mutable_data_ptr<double>();
-    for (int64_t i = 0; i < size; ++i) {
-      to[i] = 0;
-      for (int64_t k = 0; k < portions; ++k) to[i] += sums[k * sums_in_all + first + i];
-    }
+    const Tensor gradient = at::empty({size}, outputs[0].options());
+    with_element_type(gradient.scalar_type(), [&]<class T>() {
+      T* const to = gradient.mutable_data_ptr<T>();
+      for (int64_t i = 0; i < size; ++i) {
+        double total = 0;
+        for (int64_t k = 0; k < portions; ++k) total += sums[k * sums_in_all + first + i];
+        to[i] = static_cast<T>(total);
+      }
+    });
     first += size;
-    gradients.push_back(total.to(outputs[0].scalar_type()));
+    gradients.push_back(gradient);
   }
   return gradients;
 }
