@@ -212,8 +212,8 @@ LARGEST = {
 # Of gated units, which are rounded once more, and of rows, whose elements all have the roundings of the sum.
 LARGEST_OF_UNITS = LARGEST | {"float32": {"value": 2.1, "slope": 4.0}, "float64": {"value": 2.6, "slope": 4.0}}
 LARGEST_OF_ROWS = LARGEST | {"float32": {"value": 5.0}, "float64": {"value": 8.0}}
-# What with less would be as slow as the native op; at other parameters than the default ones, what small results make of
-# it; and a unit that rounds its up, too, by which it multiplies subnormal slopes.
+# What with less would be as slow as the native op; at other parameters than the default ones, what small results make
+# of it; and a unit that rounds its up, too, by which it multiplies subnormal slopes.
 LARGER = {
     ("silu float32", "value"): 2.0,
     ("gelu float32", "value"): 1.31,
