@@ -86,6 +86,22 @@ def test_values_and_gradients(name, kwargs, dtype, device):
         assert error_in_ulp(result, reference, at_least=0.5).max() <= (0.51 if low else 5 if bound < 5 else 256)
 
 
+@each_case
+def test_extremes(name, kwargs, device):
+    """What overflows or is subnormal on the way to a normal result."""
+    gates = torch.tensor([-1e4, -20.0, -1e-3, -1e-30, -0.0, 0.0, 1e-30, 1e-3, 0.1, 3.0, 20.0, 1e4, 1e30])
+    ups = torch.tensor([-3.4e38, -1e20, -1.0, -1e-44, -0.0, 0.0, 1e-44, 1e-30, 1.0, 1e20, 3.4e38])
+    if name == "swiglu_clamped":
+        kwargs = kwargs | {"limit": torch.inf}
+    gate, up = (t.to(device) for t in torch.meshgrid(gates, ups, indexing="ij"))
+    result = getattr(F, name)(gate, up, **kwargs).cpu()
+    exact = formula(name, kwargs, gate.cpu().double(), up.cpu().double(), torch.float32)
+    assert torch.equal(result.isinf(), exact.float().isinf())
+    assert not result.isnan().any()
+    error = torch.where(result.isinf(), 0.0, error_in_ulp(result, torch.where(result.isinf(), 0.0, exact)))
+    assert error.max() <= 3, (gate.cpu().flatten()[error.argmax()], up.cpu().flatten()[error.argmax()])
+
+
 @each_dtype
 @each_case
 def test_gates_far_out(name, kwargs, dtype, device):

@@ -46,13 +46,8 @@ struct Selu {
   ACT_FN V forward(V x) const { return select(x < V(0), below(x), times_constant(x, lambda, lambda_rest)); }
   // The same times a factor, rounded once.
   ACT_FN V forward(V x, V factor) const {
-    const auto scale = constant_pair<V>(lambda, lambda_rest);
-    if constexpr (has_pieces<V>) {
-      const V bounded = at_least(x, V(SeluOver::low));
-      return guarded_product(bounded, product(select(x < V(0), SeluOver::at(bounded), scale), factor));
-    } else {
-      return guarded_product(factor, select(x < V(0), scaled_expm1(x), product(scale, x)));
-    }
+    const auto above = product(constant_pair<V>(lambda, lambda_rest), x);
+    return guarded_product(factor, select(x < V(0), below_in_two_words(x), above));
   }
   ACT_FN V slope(V x) const { return select(x > V(0), V(lambda), scaled_exp(V(depth), x)); }
   static bool result_suffices(const double*) { return true; }
@@ -64,10 +59,17 @@ struct Selu {
       const V bounded = at_least(x, V(SeluOver::low));
       return rounded_product(bounded, SeluOver::at(bounded));
     } else {
-      return rounded(scaled_expm1(x));
+      return rounded(below_in_two_words(x));
     }
   }
-  ACT_FN static Pair<V> scaled_expm1(V x) { return product(constant_pair<V>(depth, depth_rest), expm1_below(x)); }
+  ACT_FN static Pair<V> below_in_two_words(V x) {
+    if constexpr (has_pieces<V>) {
+      const V bounded = at_least(x, V(SeluOver::low));
+      return product(SeluOver::at(bounded), bounded);
+    } else {
+      return product(constant_pair<V>(depth, depth_rest), expm1_below(x));
+    }
+  }
 };
 
 template <class V>

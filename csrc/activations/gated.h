@@ -102,7 +102,7 @@ struct Swish {
   ACT_FN V forward(V x, Factor... factor) const {
     const auto z = product(beta, x);
     // Where the gate is 0 after any rounding, x must not outweigh it.
-    const V bounded = select(z.hi < V(-exp_limit<V>), copysign(V(1), x), x);
+    const V bounded = select(z.hi < V(-exp_limit<V>), copysign(V(0), x), x);
     return select(z.hi > V(sigmoid_is_one<V>), rounded(times(x, factor...)), gate(times(bounded, factor...), z));
   }
   ACT_FN Near<V> near_forward(V x) const {

@@ -182,12 +182,12 @@ struct SwigluClamped {
   ACT_FN V forward(V a, V u, Rest&& rest) const {
     const Swish<V> swish{alpha};
     const V gate = at_most(a, limit);
-    const auto factor = sum(clamp(u, -limit, limit), V(1));
+    const auto factor = up_in_two_words(u);
     if constexpr (has_pieces<V>) {
       return rest(swish.near_forward(gate, factor), gate, [=](V gate) {
         const V y = swish.forward(gate, factor);
         // What is infinite on the way has no second words.
-        return select(abs(y) < V(inf), y, swish.forward(gate) * factor.hi);
+        return select(abs(y) < V(inf), copysign(y, gate * factor.hi), swish.forward(gate) * factor.hi);
       });
     } else {
       return guarded_product(swish.forward(gate), factor);
@@ -200,8 +200,11 @@ struct SwigluClamped {
     const auto [value, slope] = value_and_slope_of(Swish<V>{alpha}, at_most(a, limit), rest);
     return {value, select(a > limit, V(0), slope)};
   }
-  ACT_FN V up(V u) const { return clamp(u, -limit, limit) + V(1); }
+  ACT_FN V up(V u) const { return up_in_two_words(u).hi; }
   ACT_FN V up_slope(V u) const { return select(abs(u) > limit, V(0), V(1)); }
+
+ private:
+  ACT_FN Pair<V> up_in_two_words(V u) const { return sum(clamp(u, -limit, limit), V(1)); }
 };
 
 using GatedUnits = List<Siglu, Swiglu, Geglu, GegluTanh, QuickGeglu, Reglu, Seglu, BilinearGlu, SwigluClamped>;

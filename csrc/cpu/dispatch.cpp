@@ -107,7 +107,7 @@ const Capability& chosen() {
   return capability;
 }
 
-// A rectangle of elements of T: `steps` are the bytes from column to column and from row to row.
+// The bytes from column to column and from row to row of a rectangle of elements.
 struct Steps {
   int64_t column, row;
 };
@@ -175,8 +175,9 @@ void for_each_tile(int outputs, int operands, char** data, const int64_t* stride
   // What a buffer is filled with, and how far.
   const char* constant[kMaxOperands] = {};
   int64_t filled[kMaxOperands] = {};
-  // Of several rows unless they are long: a row is where a parameter is constant, which long ones make use of.
-  const int64_t width = std::min(size0, kBlock), height = width >= 3 * kLong ? 1 : kBlock / width;
+  // Of several rows unless these are long enough to be worth a tile each: in one row a parameter is constant.
+  constexpr int64_t kOfItsOwn = 192;
+  const int64_t width = std::min(size0, kBlock), height = width >= kOfItsOwn ? 1 : kBlock / width;
   Tile tile;
   for (int64_t row = 0; row < size1; row += height) {
     for (int64_t column = 0; column < size0; column += width) {

@@ -168,7 +168,8 @@ ACT_FN V rounded_product(V a, Pair<V> b) {
   return fma(a, b.hi, a * b.lo);
 }
 
-// The same for all numbers and also where b has no second word, being infinite; 0 has the sign of its factors.
+// The same also where a, b's first word or the product is infinite, so that there is no second word; 0 has the sign of
+// its factors.
 template <class V>
 ACT_FN V guarded_product(V a, Pair<V> b) {
   const V quick = a * b.hi;

@@ -153,7 +153,7 @@ ACT_FN Dual<V> sigmoid(Pair<Dual<V>> z) {
   return {s, select(abs(z.hi.v) < V(exp_limit<V>), slope * (z.hi.d + z.lo.d), keep_nan(s, V(0)))};
 }
 template <class V>
-ACT_FN TanhAndSlope<Dual<V>> tanh_and_slope(Dual<V> a) {
+ACT_FN ValueAndSlope<Dual<V>> tanh_and_slope(Dual<V> a) {
   const auto [t, slope] = tanh_and_slope(a.v);
   return {{t, slope * a.d}, {slope, V(-2) * t * slope * a.d}};
 }

@@ -204,11 +204,7 @@ ACT_FN V squared_denominator(V e) {
 
 // Of a >= 0; the slope, 1 - tanh(a)^2, by e^(-2a), from which it does not cancel.
 template <class V>
-struct TanhAndSlope {
-  V value, slope;
-};
-template <class V>
-ACT_FN TanhAndSlope<V> tanh_and_slope(V a) {
+ACT_FN ValueAndSlope<V> tanh_and_slope(V a) {
   const Exp<V> e = exp_parts(V(-2) * at_most(a, V(exp_limit<V> / 2)));
   const Power<V> power(e.n);
   const V p = V(1) + e.q, value = scale(p, power);
@@ -219,7 +215,7 @@ ACT_FN TanhAndSlope<V> tanh_and_slope(V a) {
 
 // The same where a has a correction: its first order is enough.
 template <class V>
-ACT_FN TanhAndSlope<V> tanh_and_slope(Pair<V> a) {
+ACT_FN ValueAndSlope<V> tanh_and_slope(Pair<V> a) {
   const auto [value, slope] = tanh_and_slope(a.hi);
   const V lo = select(a.hi < V(exp_limit<V> / 2), slope * a.lo, V(0));
   return {value + lo, fma(V(-2) * value, lo, slope)};

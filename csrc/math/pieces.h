@@ -125,7 +125,10 @@ ACT_FN V slope_of(const Op& op, V x, Rest&& rest = {}) {
   }
 }
 template <class Op, class V>
-inline constexpr bool both_in_pieces = has_pieces<V> && requires(Op op, V x) { op.near_value_and_slope(x); };
+inline constexpr bool both_in_pieces = has_pieces<V> && requires(Op op, V x) {
+  op.near_value_and_slope(x);
+  op.value_and_slope(x);
+};
 template <class Op, class V, class Rest = AtOnce>
 ACT_FN ValueAndSlope<V> value_and_slope_of(const Op& op, V x, Rest&& rest = {}) {
   if constexpr (both_in_pieces<Op, V>) {
