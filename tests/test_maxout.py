@@ -18,7 +18,7 @@ def reference(x, num_pieces, dim):
 
 
 @each_dtype
-@pytest.mark.parametrize("num_pieces", [1, 2, 3, 5, 300])
+@pytest.mark.parametrize("num_pieces", [1, 2, 3, 4, 5, 300])
 @pytest.mark.parametrize(("shape", "dim"), SHAPES)
 def test_values_indices_and_gradients(shape, dim, num_pieces, dtype, device):
     x = torch.randn(shape(num_pieces)).to(dtype)
