@@ -47,6 +47,9 @@ WARNINGS = ["-Wall", "-Wno-unknown-pragmas", "-Wno-psabi", "-Wno-ignored-attribu
 WARNINGS += ["-Wno-uninitialized", "-Wno-maybe-uninitialized"]  # of gcc's own headers
 CXX_FLAGS = ["-std=c++20", "-g0", "-fPIC", "-fvisibility=hidden", "-fopenmp", *WARNINGS]
 CXX_FLAGS += ["-DAT_PER_OPERATOR_HEADERS"]  # no header of torch's includes all of its operators' headers
+# g++ compiles a tenth faster if it does not look for memory to free, up to 1 GB a file in place of 0.9. clang has no
+# such flag.
+GXX_FLAGS = ["--param=ggc-min-heapsize=4000000"]
 LINK_FLAGS = ["-fopenmp", "-Wl,-soname,libact_ext.so"]
 SANITIZERS = os.environ.get("ACT_EXT_SANITIZE")
 if SANITIZERS:
@@ -92,7 +95,8 @@ WITH_CUDA, CUDA_REASON = wants_cuda()
 
 
 def require_compiler():
-    """Without the compiler that torch's build will call, or with one too old, one sentence instead of its errors."""
+    """The name of the compiler that torch's build will call. Without one, or with one too old, one sentence instead of
+    its errors."""
     command = shlex.split(os.environ.get("CXX", "c++"))
     needed = "act_ext needs a C++20 compiler, g++ 11 or clang 14 or later"
     if shutil.which(command[0]) is None:
@@ -105,7 +109,8 @@ def require_compiler():
             continue
         if int(found[1]) < least:
             sys.exit(f"{needed}, but {shlex.join(command)} is {name} {found[1]}: install one or set CXX")
-        return
+        return name
+    return None
 
 
 def sources(*folders, suffixes=(".cpp",)):
@@ -132,7 +137,10 @@ class BuildExt(cpp_extension.BuildExtension):
         self.build_temp = str(BUILD / "temp")
 
     def build_extensions(self):
-        require_compiler()
+        if require_compiler() == "g++":
+            MATH_FLAGS.extend(GXX_FLAGS)
+            for ext in self.extensions:
+                ext.extra_compile_args["cxx"] += GXX_FLAGS
         super().build_extensions()
         sets = ", ".join(name.lower() for name in CPU_FLAGS)
         cuda = f"yes ({CUDA_REASON})" if WITH_CUDA else f"no ({CUDA_REASON})"

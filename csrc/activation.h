@@ -80,6 +80,13 @@ constexpr int count_params(std::string_view params) {
   return count;
 }
 
+// Op where its result is rounded to so many bits: itself, unless less exact ways are needed, and suffice, to be faster
+// there than the native op. Then `type` is a struct derived from Op's.
+template <template <class> class Op, int kBits>
+struct Rounded {
+  static constexpr bool differs = false;
+};
+
 template <template <class> class... Ops>
 struct List {
   static constexpr int size = sizeof...(Ops);

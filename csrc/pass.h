@@ -177,6 +177,17 @@ struct Step<Op, pass, V, Kind::gated_unit> {
   }
 };
 
+// The step of what is stored with so many bits; second derivatives are those of float32.
+template <template <class> class Op, Pass pass, class V, int kBits,
+          bool kDiffers = Rounded<Op, kBits>::differs && !is_second(pass)>
+struct RoundedStep {
+  using type = Step<Op, pass, V>;
+};
+template <template <class> class Op, Pass pass, class V, int kBits>
+struct RoundedStep<Op, pass, V, kBits, true> {
+  using type = Step<Rounded<Op, kBits>::template type, pass, V>;
+};
+
 // Backward gives the derivative by the input and then what is to be summed for those by the parameters; double backward
 // the same behind the derivative by grad_output.
 template <template <class> class Op, Pass pass, class V>

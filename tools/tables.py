@@ -54,6 +54,8 @@ class Table:
     level: bool = False
     # Whether what is rounded off on the way is made good also where it is less than the last rounding.
     exact: bool = False
+    # Whether nothing is made good, for results of 16 bits.
+    quick: bool = False
 
     def scale(self, x: mpf) -> mpf:
         return mpf(1) if self.zero is not None and abs(x - self.zero) < 1 else abs(self.f(x))
@@ -132,6 +134,10 @@ def mish_slope(x: mpf) -> mpf:
     return mish_gate(x) + x * sigmoid(x) * (1 - mish_gate(x) ** 2)
 
 
+def tanh_squared_over(x: mpf) -> mpf:
+    return tanh(x) ** 2 / x if x else mpf(0)
+
+
 def lisht_slope_over(x: mpf) -> mpf:
     return tanh(x) / x + 1 / cosh(x) ** 2
 
@@ -182,6 +188,7 @@ TABLES = [
     Table("SiluSlopeBelow", "The slope of x sigmoid(x) at -|x|", silu_slope, 4 / 3, 7, -15, -1.2785),
     Table("QuickGeluTail", "sigmoid(-1.702 |x|)", lambda a: sigmoid(-mpf("1.702") * a), 1.58, 8, 0, exact=True),
     Table("GeluTail", "P(N > |x|)", lambda a: normal(-a), 1.7, 8, 0, bend=0.22),
+    Table("GeluTailIn8Bits", "P(N > |x|), in 8 bits", lambda a: normal(-a), 1.7, 5, 0, bend=0.3, quick=True),
     Table("GeluSlopeBelow", "The slope of x P(N < x) at -|x|", gelu_slope, 1.8, 8, -15, -0.7518, 0.15),
     Table("GeluTanhTail", "sigmoid(-z(|x|)), z that of gelu_tanh", gelu_tanh_tail, 1.5, 8, 0, bend=0.3, exact=True),
     Table("GeluTanhSlopeBelow", "The slope of gelu_tanh at -|x|", gelu_tanh_slope, 1.5, 8, -15, -0.7525, 0.3),
@@ -190,7 +197,17 @@ TABLES = [
     Table("SoftplusBelow", "log(1 + e^x) at -|x|", softplus, 4 / 3, 7, -15),
     Table("SeluOver", "selu(x) / x at -|x|", at_0(selu_over, SELU_SCALE), 1.2, 6, -15, bend=-0.0178),
     Table("TanhOver", "tanh(x) / x at |x|", at_0(lambda x: tanh(x) / x, 1), 2.4, 6, 0, bend=-0.0765),
-    Table("TanhSquaredOver", "tanh(x)^2 / x at |x|", at_0(lambda x: tanh(x) ** 2 / x, 0), 2.4, 7, 0, bend=-0.0765),
+    Table("TanhSquaredOver", "tanh(x)^2 / x at |x|", tanh_squared_over, 2.4, 7, 0, bend=-0.0765),
+    Table(
+        "TanhSquaredOverIn16Bits",
+        "tanh(x)^2 / x at |x|, in 16 bits",
+        tanh_squared_over,
+        3.6,
+        5,
+        0,
+        bend=-0.09,
+        quick=True,
+    ),
     Table("SineOver", "sin(x) / x at |x|", at_0(lambda x: sin(x) / x, 1), 9.7, 4, 0),
     Table("TanhDefect", "(x - tanh(x)) / x^3 at |x|", at_0(lambda x: (x - tanh(x)) / x**3, mpf(1) / 3), 2, 7, 0),
     Table("LishtSlopeOver", "The slope of lisht, over x, at |x|", at_0(lisht_slope_over, 2), 2, 7, 0),
@@ -265,17 +282,19 @@ def written(table: Table) -> str:
     if table.bend:
         density = f"fma(head(x), V({table.bend if table.first == 0 else -table.bend!r}), {density})"
     joined = ",\n         ".join(coefficients)
+    flags = ", ".join(f"{name} = {str(getattr(table, name)).lower()}" for name in ("level", "exact", "quick"))
+    evaluated = "polynomial" if table.quick else "piecewise<exact>"
     return f"""// {table.text}: error 2^{error}.
 struct {table.name} {{
   static constexpr double low = {low}, high = {high};
-  static constexpr bool level = {str(table.level).lower()}, exact = {str(table.exact).lower()};
+  static constexpr bool {flags};
   template <class X>
   ACT_FN static auto at(X x) {{
     using V = decltype(head(x));{bounded}
     static constexpr Pieces<{table.degree}> pieces = {{
         {point},
         {{{joined}}}}};
-    return piecewise<exact>(pieces, fma(head(x), {density}, V(rounding_shift<V> + {-table.first})), x);
+    return {evaluated}(pieces, fma(head(x), {density}, V(rounding_shift<V> + {-table.first})), x);
   }}
 }};
 """

@@ -218,6 +218,18 @@ struct Gelu {
   ACT_FN static V with_tail(V x, V tail) { return select(x < V(0), tail, keep_nan(x, V(1) - tail)); }
 };
 
+// The native one is oneDNN's there.
+template <class V>
+struct GeluIn8Bits : Gelu<V> {
+  ACT_FN Near<V> near_forward(V x) const { return less_pieces<GeluTailIn8Bits>(x); }
+};
+template <>
+struct Rounded<Gelu, 8> {
+  static constexpr bool differs = true;
+  template <class V>
+  using type = GeluIn8Bits<V>;
+};
+
 template <class V>
 struct GeluTanh {
   static constexpr Spec spec{.name = "gelu_tanh",

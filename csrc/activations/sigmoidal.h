@@ -44,6 +44,19 @@ struct Logsigmoid {
   ACT_FN V slope(V x) const { return sigmoid_of_minus(x); }
 };
 
+// The native one has its exponential from forward, which saves it; this one computes it.
+template <class V>
+struct LogsigmoidIn16Bits : Logsigmoid<V> {
+  ACT_FN V slope(V x) const { return sigmoid_of_minus_in_16_bits(x); }
+};
+template <int kBits>
+  requires(kBits < 16)
+struct Rounded<Logsigmoid, kBits> {
+  static constexpr bool differs = true;
+  template <class V>
+  using type = LogsigmoidIn16Bits<V>;
+};
+
 template <class V>
 struct Tanh {
   static constexpr Spec spec{.name = "tanh",
@@ -81,6 +94,23 @@ struct Tanhshrink {
  private:
   // 1 - tanh(a)
   ACT_FN static V complement(V a) { return V(2) * sigmoid_of_minus(a + a); }
+};
+
+// The native one has saved tanh(x).
+template <class V>
+struct TanhshrinkIn16Bits : Tanhshrink<V> {
+  // At the bound it is rounded to 1.
+  ACT_FN V slope(V x) const {
+    const V a = at_most(abs(x), V(TanhSquaredOverIn16Bits::high));
+    return a * TanhSquaredOverIn16Bits::at(a);
+  }
+};
+template <int kBits>
+  requires(kBits < 16)
+struct Rounded<Tanhshrink, kBits> {
+  static constexpr bool differs = true;
+  template <class V>
+  using type = TanhshrinkIn16Bits<V>;
 };
 
 template <class V>

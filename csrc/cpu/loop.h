@@ -338,18 +338,22 @@ void run_in_float32(cpu::Kernel kernel, char* const* operands, int64_t n, const 
   }
 }
 
+template <template <class> class Op, Pass pass, class S>
+using StepFor = typename RoundedStep<Op, pass, typename Memory<S>::V, std::numeric_limits<S>::digits>::type;
+
 // Whether a format of 16 bits shares float32's kernel: second derivatives are seldom wanted and processors without AVX2
 // are few, and kernels of their own would be a fifth of a family's time to compile.
-template <class S, Pass pass>
-inline constexpr bool shares_float32 = sizeof(S) == 2 && (is_second(pass) || ACT_EXT_NO_VECTORS);
+template <template <class> class Op, Pass pass, class S>
+inline constexpr bool shares_float32 = sizeof(S) == 2 && (is_second(pass) || ACT_EXT_NO_VECTORS) &&
+                                       std::is_same_v<StepFor<Op, pass, S>, Step<Op, pass, typename Memory<S>::V>>;
 
 template <template <class> class Op, Pass pass, class S>
 void kernel(char* const* operands, int64_t n, const double* params) {
-  using F = Step<Op, pass, typename Memory<S>::V>;
+  using F = StepFor<Op, pass, S>;
   if constexpr (pass == Pass::forward && Op<float>::spec.constant_slope == 1) {
     // f(x) = x: not even a conversion.
     std::memcpy(operands[0], operands[1], n * sizeof(S));
-  } else if constexpr (shares_float32<S, pass>) {
+  } else if constexpr (shares_float32<Op, pass, S>) {
     run_in_float32<S, F::outputs, F::inputs>(kernel<Op, pass, float>, operands, n, params);
   } else {
     run_contiguous<S>(F(params), operands, n);
@@ -371,7 +375,7 @@ template <template <class> class Op, Pass pass, class S>
 constexpr cpu::Kernel kernel_or_null() {
   if constexpr (!has_pass<Op>(pass)) {
     return nullptr;
-  } else if constexpr (left_out<Step<Op, pass, typename Memory<S>::V>, S, shares_float32<S, pass>>) {
+  } else if constexpr (left_out<Step<Op, pass, typename Memory<S>::V>, S, shares_float32<Op, pass, S>>) {
     return nullptr;
   } else {
     return kernel<Op, pass, S>;

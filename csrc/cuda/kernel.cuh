@@ -48,6 +48,11 @@ constexpr int kTile = kThreads * kPacks<S> * Pack<S>::size;
 template <class S>
 using Compute = std::conditional_t<std::is_same_v<S, double>, double, float>;
 
+template <class S>
+inline constexpr int kSignificantBits = std::is_same_v<S, __nv_bfloat16> ? 8
+                                        : std::is_same_v<S, __half>      ? 11
+                                                                         : std::numeric_limits<S>::digits;
+
 // By the toolkit's functions: torch's build flags disable its conversion operators.
 __device__ __forceinline__ float widen(float x) { return x; }
 __device__ __forceinline__ double widen(double x) { return x; }
@@ -233,7 +238,8 @@ const char* launch(const F& f, const Operands& operands, void* stream) {
 
 template <template <class> class Op, Pass pass, class S>
 const char* launch_op(const Operands& operands, const double* params, void* stream) {
-  return launch<S>(Step<Op, pass, Compute<S>>(params), operands, stream);
+  using F = typename RoundedStep<Op, pass, Compute<S>, kSignificantBits<S>>::type;
+  return launch<S>(F(params), operands, stream);
 }
 
 template <template <class> class Op, Pass pass>

@@ -82,6 +82,19 @@ ACT_FN auto sigmoid_of_minus(X z) {
   return e.bottom / e.quick_sum;
 }
 
+// The latter for results of 16 bits: e^z as there, without what is rounded off. Its polynomial's error is 2^-23.
+template <class V>
+ACT_FN V sigmoid_of_minus_in_16_bits(V z) {
+  constexpr double unit = 0x1p31;
+  const V shift(rounding_shift<V> + exponent_bias<V> + 31);
+  const V bounded = clamp(z, V(-sigmoid_is_one<V>), V(exp_zero<V>)), shifted = fma(bounded, V(-log2_e), shift);
+  const V r = fma(shifted - shift, V(ln2_hi), bounded);
+  const V top = horner(r, unit, unit, unit * 0.49999184842165796275, unit * 0.16666455822547227081,
+                       unit * 0.041895469585447312372, unit * 0.0083748239759500193855);
+  const V bottom = to_exponent(shifted);
+  return bottom / (top + bottom);
+}
+
 // The smaller and the larger of sigmoid(z) and sigmoid(-z), whose sum is 1; z a V or a Pair.
 template <class V>
 struct Shares {

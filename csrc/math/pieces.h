@@ -35,6 +35,15 @@ ACT_FN Pair<V> piecewise(const Pieces<kDegree>& pieces, V piece, X x) {
   return kExact ? Pair<V>{value.hi, fma(h, lost, value.lo)} : value;
 }
 
+// The same for results of 16 bits.
+template <class V, int kDegree>
+ACT_FN V polynomial(const Pieces<kDegree>& pieces, V piece, V x) {
+  const V h = x - entry(pieces.point, piece);
+  V y = entry(pieces.coefficient[kDegree], piece);
+  for (int k = kDegree - 1; k >= 0; --k) y = fma(y, h, entry(pieces.coefficient[k], piece));
+  return y;
+}
+
 // What pieces give of a function, and where they reach.
 template <class V, class T = V>
 struct Near {
@@ -77,7 +86,9 @@ ACT_FN Near<V> less_pieces(V x, double reach = Table::high) {
   const V a = at_most(abs(x), V(Table::high));
   const auto factor = Table::at(a);
   const V above = at_least(x, V(0));
-  if constexpr (Table::exact) {
+  if constexpr (Table::quick) {
+    return {x > V(-reach), copysign(fma(-a, factor, above), x)};
+  } else if constexpr (Table::exact) {
     const MaskOf<V> holds = (x > V(-reach)) & (x < V(inf));
     return {holds, copysign(sum_with_product(above, -a, factor), x)};
   } else {

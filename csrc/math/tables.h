@@ -10,7 +10,7 @@ namespace act_ext {
 // sigmoid(x) at -|x|: error 2^-27.3.
 struct SigmoidBelow {
   static constexpr double low = -11.6016, high = 0.351563;
-  static constexpr bool level = false, exact = false;
+  static constexpr bool level = false, exact = false, quick = false;
   template <class X>
   ACT_FN static auto at(X x) {
     using V = decltype(head(x));
@@ -31,7 +31,7 @@ struct SigmoidBelow {
 // The slope of x sigmoid(x) at -|x|: error 2^-28.44.
 struct SiluSlopeBelow {
   static constexpr double low = -11.6016, high = 0.351563;
-  static constexpr bool level = false, exact = false;
+  static constexpr bool level = false, exact = false, quick = false;
   template <class X>
   ACT_FN static auto at(X x) {
     using V = decltype(head(x));
@@ -52,7 +52,7 @@ struct SiluSlopeBelow {
 // sigmoid(-1.702 |x|): error 2^-27.29.
 struct QuickGeluTail {
   static constexpr double low = -0.296677, high = 9.79035;
-  static constexpr bool level = false, exact = true;
+  static constexpr bool level = false, exact = true, quick = false;
   template <class X>
   ACT_FN static auto at(X x) {
     using V = decltype(head(x));
@@ -74,7 +74,7 @@ struct QuickGeluTail {
 // P(N > |x|): error 2^-27.55.
 struct GeluTail {
   static constexpr double low = -0.266541, high = 5.36892;
-  static constexpr bool level = false, exact = false;
+  static constexpr bool level = false, exact = false, quick = false;
   template <class X>
   ACT_FN static auto at(X x) {
     using V = decltype(head(x));
@@ -93,10 +93,29 @@ struct GeluTail {
   }
 };
 
+// P(N > |x|), in 8 bits: error 2^-20.31.
+struct GeluTailIn8Bits {
+  static constexpr double low = -0.263484, high = 4.88614;
+  static constexpr bool level = false, exact = false, quick = true;
+  template <class X>
+  ACT_FN static auto at(X x) {
+    using V = decltype(head(x));
+    static constexpr Pieces<5> pieces = {
+        {0.13892512f, 0.532129824f, 0.994281411f, 1.40404558f, 1.78418207f, 2.13488817f, 2.46063709f, 2.7618978f, 3.05734134f, 3.33082104f, 3.59555435f, 3.85466313f, 4.09322453f, 4.33517933f, 4.56413269f, 4.78588486f},
+        {{0.44475466f, 0.297318041f, 0.160042942f, 0.0801526383f, 0.0371970423f, 0.0163850728f, 0.0069345287f, 0.00287332316f, 0.00111654913f, 0.000432951259f, 0.000161850767f, 5.79445441e-5f, 2.1270771e-5f, 7.28206714e-6f, 2.5078175e-6f, 8.51178186e-7f},
+         {-0.395110965f, -0.346275717f, -0.24335438f, -0.148880631f, -0.081220217f, -0.0408514887f, -0.0193259642f, -0.00880022347f, -0.00372530427f, -0.00155524292f, -0.000621767016f, -0.000236833454f, -9.17737489e-5f, -3.31048686e-5f, -1.1952211e-5f, -4.23855545e-6f},
+         {0.0274452288f, 0.0921266377f, 0.120979391f, 0.104517736f, 0.0724564195f, 0.0436070785f, 0.0237772465f, 0.0121526793f, 0.00569473999f, 0.00259009236f, 0.00111778046f, 0.00045644521f, 0.000187820086f, 7.17550065e-5f, 2.72745037e-5f, 1.01420956e-5f},
+         {0.0645798817f, 0.0413632095f, 0.000458405673f, -0.0241006427f, -0.0295517631f, -0.0242217481f, -0.0162807722f, -0.00972133595f, -0.00518286927f, -0.00261675124f, -0.00123623398f, -0.000547066564f, -0.000241035654f, -9.81908088e-5f, -3.9511131e-5f, -1.54771024e-5f},
+         {-0.00678615086f, -0.0205888115f, -0.0201426987f, -0.00897189882f, 0.00104596477f, 0.00561379502f, 0.00603221636f, 0.00468377676f, 0.0030161473f, 0.00175202009f, 0.000928582449f, 0.000453501707f, 0.000216592714f, 9.51302354e-5f, 4.08573724e-5f, 1.69716604e-5f},
+         {-0.00943182502f, -0.00389229972f, 0.00399319036f, 0.00606630975f, 0.00395898055f, 0.0011845273f, -0.000543547212f, -0.00113045378f, -0.00105790701f, -0.000761614996f, -0.000472289306f, -0.000264557049f, -0.000136835268f, -6.66870037e-5f, -3.08502131e-5f, -1.36653589e-5f}}};
+    return polynomial(pieces, fma(head(x), fma(head(x), V(0.3), V(1.7)), V(rounding_shift<V> + 0)), x);
+  }
+};
+
 // The slope of x P(N < x) at -|x|: error 2^-27.29.
 struct GeluSlopeBelow {
   static constexpr double low = -5.79513, high = 0.254998;
-  static constexpr bool level = false, exact = false;
+  static constexpr bool level = false, exact = false, quick = false;
   template <class X>
   ACT_FN static auto at(X x) {
     using V = decltype(head(x));
@@ -118,7 +137,7 @@ struct GeluSlopeBelow {
 // sigmoid(-z(|x|)), z that of gelu_tanh: error 2^-27.06.
 struct GeluTanhTail {
   static constexpr double low = -0.295085, high = 5.10345;
-  static constexpr bool level = false, exact = true;
+  static constexpr bool level = false, exact = true, quick = false;
   template <class X>
   ACT_FN static auto at(X x) {
     using V = decltype(head(x));
@@ -140,7 +159,7 @@ struct GeluTanhTail {
 // The slope of gelu_tanh at -|x|: error 2^-27.76.
 struct GeluTanhSlopeBelow {
   static constexpr double low = -5.10345, high = 0.295085;
-  static constexpr bool level = false, exact = false;
+  static constexpr bool level = false, exact = false, quick = false;
   template <class X>
   ACT_FN static auto at(X x) {
     using V = decltype(head(x));
@@ -162,7 +181,7 @@ struct GeluTanhSlopeBelow {
 // mish(x) / x: error 2^-27.78.
 struct MishGate {
   static constexpr double low = -6.35156, high = 5.60156;
-  static constexpr bool level = false, exact = false;
+  static constexpr bool level = false, exact = false, quick = false;
   template <class X>
   ACT_FN static auto at(X x) {
     using V = decltype(head(x));
@@ -183,7 +202,7 @@ struct MishGate {
 // The slope of mish: error 2^-26.54.
 struct MishSlope {
   static constexpr double low = -6.35156, high = 5.60156;
-  static constexpr bool level = false, exact = false;
+  static constexpr bool level = false, exact = false, quick = false;
   template <class X>
   ACT_FN static auto at(X x) {
     using V = decltype(head(x));
@@ -205,7 +224,7 @@ struct MishSlope {
 // log(1 + e^x) at -|x|: error 2^-27.99.
 struct SoftplusBelow {
   static constexpr double low = -11.6016, high = 0.351563;
-  static constexpr bool level = false, exact = false;
+  static constexpr bool level = false, exact = false, quick = false;
   template <class X>
   ACT_FN static auto at(X x) {
     using V = decltype(head(x));
@@ -226,7 +245,7 @@ struct SoftplusBelow {
 // selu(x) / x at -|x|: error 2^-27.1.
 struct SeluOver {
   static constexpr double low = -17.3619, high = 0.392915;
-  static constexpr bool level = false, exact = false;
+  static constexpr bool level = false, exact = false, quick = false;
   template <class X>
   ACT_FN static auto at(X x) {
     using V = decltype(head(x));
@@ -246,7 +265,7 @@ struct SeluOver {
 // tanh(x) / x at |x|: error 2^-26.86.
 struct TanhOver {
   static constexpr double low = -0.196544, high = 9.06409;
-  static constexpr bool level = false, exact = false;
+  static constexpr bool level = false, exact = false, quick = false;
   template <class X>
   ACT_FN static auto at(X x) {
     using V = decltype(head(x));
@@ -266,7 +285,7 @@ struct TanhOver {
 // tanh(x)^2 / x at |x|: error 2^-26.94.
 struct TanhSquaredOver {
   static constexpr double low = -0.196544, high = 9.06409;
-  static constexpr bool level = false, exact = false;
+  static constexpr bool level = false, exact = false, quick = false;
   template <class X>
   ACT_FN static auto at(X x) {
     using V = decltype(head(x));
@@ -284,10 +303,29 @@ struct TanhSquaredOver {
   }
 };
 
+// tanh(x)^2 / x at |x|, in 16 bits: error 2^-21.55.
+struct TanhSquaredOverIn16Bits {
+  static constexpr double low = -0.130635, high = 4.89619;
+  static constexpr bool level = false, exact = false, quick = true;
+  template <class X>
+  ACT_FN static auto at(X x) {
+    using V = decltype(head(x));
+    static constexpr Pieces<5> pieces = {
+        {0.0f, 0.278355092f, 0.561597407f, 0.848940372f, 1.14355516f, 1.43793142f, 1.73908544f, 2.05461812f, 2.36186004f, 2.68086934f, 3.00156665f, 3.33729386f, 3.67612696f, 4.00998068f, 4.36664677f, 4.72362137f},
+        {{0.0f, 0.264583588f, 0.461621821f, 0.561655045f, 0.581708729f, 0.554929197f, 0.508213401f, 0.455765367f, 0.408616304f, 0.366076767f, 0.329882622f, 0.298134476f, 0.271328688f, 0.249049962f, 0.228861123f, 0.211635172f},
+         {1.0f, 0.855767131f, 0.521202147f, 0.18951197f, -0.0311343949f, -0.134884551f, -0.166627407f, -0.16193822f, -0.14396897f, -0.122807987f, -0.103382327f, -0.0863228142f, -0.072416611f, -0.0614523552f, -0.0521161705f, -0.0446699895f},
+         {2.66965185e-6f, -0.481669158f, -0.634888887f, -0.488516688f, -0.264267385f, -0.102053694f, -0.014507358f, 0.0228332896f, 0.0329463892f, 0.0323232114f, 0.0279861651f, 0.0228699874f, 0.0183110591f, 0.0146705508f, 0.0116402311f, 0.00932316855f},
+         {-0.666809797f, -0.411980361f, 0.0360007174f, 0.252224475f, 0.229700238f, 0.136883304f, 0.0628977045f, 0.0211944096f, 0.0033822346f, -0.0034058101f, -0.00510444073f, -0.00487571675f, -0.00406047609f, -0.00322344596f, -0.0024694223f, -0.00188475929f},
+         {0.00254918309f, 0.389248908f, 0.320871204f, 0.062684603f, -0.068544358f, -0.0752540454f, -0.0464998484f, -0.0218698252f, -0.00888043456f, -0.00276307669f, -0.000342620595f, 0.000485342258f, 0.00064659107f, 0.000586935144f, 0.000467744336f, 0.000354863179f},
+         {0.362123311f, 0.129999623f, -0.1707993f, -0.147881761f, -0.0347750932f, 0.0151702845f, 0.0191350654f, 0.0118014272f, 0.00568252336f, 0.00236766413f, 0.000849027885f, 0.000230761332f, 5.2931241e-6f, -6.07904622e-5f, -6.79614459e-5f, -5.71879791e-5f}}};
+    return polynomial(pieces, fma(head(x), fma(head(x), V(-0.09), V(3.6)), V(rounding_shift<V> + 0)), x);
+  }
+};
+
 // sin(x) / x at |x|: error 2^-31.59.
 struct SineOver {
   static constexpr double low = -0.0483247, high = 1.59472;
-  static constexpr bool level = false, exact = false;
+  static constexpr bool level = false, exact = false, quick = false;
   template <class X>
   ACT_FN static auto at(X x) {
     using V = decltype(head(x));
@@ -305,7 +343,7 @@ struct SineOver {
 // (x - tanh(x)) / x^3 at |x|: error 2^-28.3.
 struct TanhDefect {
   static constexpr double low = -0.234375, high = 7.73438;
-  static constexpr bool level = false, exact = false;
+  static constexpr bool level = false, exact = false, quick = false;
   template <class X>
   ACT_FN static auto at(X x) {
     using V = decltype(head(x));
@@ -326,7 +364,7 @@ struct TanhDefect {
 // The slope of lisht, over x, at |x|: error 2^-26.29.
 struct LishtSlopeOver {
   static constexpr double low = -0.234375, high = 7.73438;
-  static constexpr bool level = false, exact = false;
+  static constexpr bool level = false, exact = false, quick = false;
   template <class X>
   ACT_FN static auto at(X x) {
     using V = decltype(head(x));
@@ -347,7 +385,7 @@ struct LishtSlopeOver {
 // tanh(e^x): error 2^-27.96.
 struct TanhExpGate {
   static constexpr double low = -6.54297, high = 3.41797;
-  static constexpr bool level = true, exact = false;
+  static constexpr bool level = true, exact = false, quick = false;
   template <class X>
   ACT_FN static auto at(X x) {
     using V = decltype(head(x));
@@ -370,7 +408,7 @@ struct TanhExpGate {
 // The slope of x tanh(e^x): error 2^-25.94.
 struct TanhExpSlope {
   static constexpr double low = -6.54297, high = 3.41797;
-  static constexpr bool level = true, exact = false;
+  static constexpr bool level = true, exact = false, quick = false;
   template <class X>
   ACT_FN static auto at(X x) {
     using V = decltype(head(x));
@@ -393,7 +431,7 @@ struct TanhExpSlope {
 // smish(x) / x: error 2^-29.09.
 struct SmishGate {
   static constexpr double low = -6.35156, high = 5.60156;
-  static constexpr bool level = false, exact = false;
+  static constexpr bool level = false, exact = false, quick = false;
   template <class X>
   ACT_FN static auto at(X x) {
     using V = decltype(head(x));
@@ -414,7 +452,7 @@ struct SmishGate {
 // The slope of smish: error 2^-29.19.
 struct SmishSlope {
   static constexpr double low = -6.35156, high = 5.60156;
-  static constexpr bool level = false, exact = false;
+  static constexpr bool level = false, exact = false, quick = false;
   template <class X>
   ACT_FN static auto at(X x) {
     using V = decltype(head(x));
@@ -436,7 +474,7 @@ struct SmishSlope {
 // logish(x) / x: error 2^-28.98.
 struct LogishGate {
   static constexpr double low = -6.35156, high = 5.60156;
-  static constexpr bool level = false, exact = false;
+  static constexpr bool level = false, exact = false, quick = false;
   template <class X>
   ACT_FN static auto at(X x) {
     using V = decltype(head(x));
@@ -457,7 +495,7 @@ struct LogishGate {
 // The slope of logish: error 2^-29.2.
 struct LogishSlope {
   static constexpr double low = -6.35156, high = 5.60156;
-  static constexpr bool level = false, exact = false;
+  static constexpr bool level = false, exact = false, quick = false;
   template <class X>
   ACT_FN static auto at(X x) {
     using V = decltype(head(x));
@@ -479,7 +517,7 @@ struct LogishSlope {
 // gish(x) / x: error 2^-28.4.
 struct GishGate {
   static constexpr double low = -5.29297, high = 4.66797;
-  static constexpr bool level = true, exact = false;
+  static constexpr bool level = true, exact = false, quick = false;
   template <class X>
   ACT_FN static auto at(X x) {
     using V = decltype(head(x));
@@ -502,7 +540,7 @@ struct GishGate {
 // The slope of gish: error 2^-28.0.
 struct GishSlope {
   static constexpr double low = -5.29297, high = 4.66797;
-  static constexpr bool level = true, exact = false;
+  static constexpr bool level = true, exact = false, quick = false;
   template <class X>
   ACT_FN static auto at(X x) {
     using V = decltype(head(x));
@@ -525,7 +563,7 @@ struct GishSlope {
 // serf(x) / x: error 2^-25.8.
 struct SerfGate {
   static constexpr double low = -5.29297, high = 4.66797;
-  static constexpr bool level = true, exact = false;
+  static constexpr bool level = true, exact = false, quick = false;
   template <class X>
   ACT_FN static auto at(X x) {
     using V = decltype(head(x));
@@ -548,7 +586,7 @@ struct SerfGate {
 // The slope of serf: error 2^-25.64.
 struct SerfSlope {
   static constexpr double low = -5.29297, high = 4.66797;
-  static constexpr bool level = true, exact = false;
+  static constexpr bool level = true, exact = false, quick = false;
   template <class X>
   ACT_FN static auto at(X x) {
     using V = decltype(head(x));
@@ -571,7 +609,7 @@ struct SerfSlope {
 // phish(x) / x^2: error 2^-27.59.
 struct PhishOver {
   static constexpr double low = -3.17578, high = 2.80078;
-  static constexpr bool level = false, exact = true;
+  static constexpr bool level = false, exact = true, quick = false;
   template <class X>
   ACT_FN static auto at(X x) {
     using V = decltype(head(x));
@@ -593,7 +631,7 @@ struct PhishOver {
 // The slope of phish, over x: error 2^-27.85.
 struct PhishSlopeOver {
   static constexpr double low = -3.17578, high = 2.80078;
-  static constexpr bool level = false, exact = false;
+  static constexpr bool level = false, exact = false, quick = false;
   template <class X>
   ACT_FN static auto at(X x) {
     using V = decltype(head(x));
