@@ -47,7 +47,7 @@ WARNINGS = ["-Wall", "-Wno-unknown-pragmas", "-Wno-psabi", "-Wno-ignored-attribu
 WARNINGS += ["-Wno-uninitialized", "-Wno-maybe-uninitialized"]  # of gcc's own headers
 CXX_FLAGS = ["-std=c++20", "-g0", "-fPIC", "-fvisibility=hidden", "-fopenmp", *WARNINGS]
 CXX_FLAGS += ["-DAT_PER_OPERATOR_HEADERS"]  # no header of torch's includes all of its operators' headers
-# g++ compiles a tenth faster if it does not look for memory to free, up to 1 GB a file in place of 0.9. clang has no
+# g++ compiles a tenth faster if it does not look for memory to free, up to 1.1 GB a file in place of 0.9. clang has no
 # such flag.
 GXX_FLAGS = ["--param=ggc-min-heapsize=4000000"]
 LINK_FLAGS = ["-fopenmp", "-Wl,-soname,libact_ext.so"]

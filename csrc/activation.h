@@ -80,11 +80,17 @@ constexpr int count_params(std::string_view params) {
   return count;
 }
 
-// Op where its result is rounded to so many bits: itself, unless less exact ways are needed, and suffice, to be faster
-// there than the native op. Then `type` is a struct derived from Op's.
+// Op where its result is rounded to so many bits: itself, unless a struct that is less exact, and faster, serves as
+// well there.
 template <template <class> class Op, int kBits>
 struct Rounded {
   static constexpr bool differs = false;
+};
+template <template <class> class Less>
+struct RoundedBy {
+  static constexpr bool differs = true;
+  template <class V>
+  using type = Less<V>;
 };
 
 template <template <class> class... Ops>

@@ -160,7 +160,8 @@ def pieces(f: Function) -> tuple[list[list[mpf]], mpf]:
 
 REDUCED = log(2) / 2 * mpf("1.005")
 TINY = mpf(10) ** -9
-# Name: function, interval, degrees for (16 bits,) float and double, weight that makes the error relative to what is computed.
+# Name: function, interval, degrees for float and double, that of e^x for 16 bits too, weight that makes the error
+# relative to what is computed.
 APPROXIMATIONS = {
     "expm1_tail": (expm1_tail, -REDUCED, REDUCED, [3, 4, 9], lambda r: max(r * r, abs(r) / 6, TINY)),
     "log1p_exp": (atanh_tail, mpf(0), mpf(4) / 9 * mpf("1.0001"), [3, 10], lambda z: z + mpf(1) / 125),

@@ -116,6 +116,10 @@ def gelu_slope(x: mpf) -> mpf:
     return normal(x) + x * density(x)
 
 
+def gelu_slope_tail(a: mpf) -> mpf:
+    return gelu_slope(-a)
+
+
 def gelu_tanh_tail(a: mpf) -> mpf:
     return sigmoid(-tanh_argument(a))
 
@@ -185,10 +189,22 @@ def phish_slope_over(x: mpf) -> mpf:
 
 TABLES = [
     Table("SigmoidBelow", "sigmoid(x) at -|x|", sigmoid, 4 / 3, 7, -15),
+    Table("SigmoidBelowIn16Bits", "sigmoid(x) at -|x|, in 16 bits", sigmoid, 4 / 3, 5, -15, quick=True),
     Table("SiluSlopeBelow", "The slope of x sigmoid(x) at -|x|", silu_slope, 4 / 3, 7, -15, -1.2785),
     Table("QuickGeluTail", "sigmoid(-1.702 |x|)", lambda a: sigmoid(-mpf("1.702") * a), 1.58, 8, 0, exact=True),
     Table("GeluTail", "P(N > |x|)", lambda a: normal(-a), 1.7, 8, 0, bend=0.22),
     Table("GeluTailIn8Bits", "P(N > |x|), in 8 bits", lambda a: normal(-a), 1.7, 5, 0, bend=0.3, quick=True),
+    Table(
+        "GeluSlopeTailIn8Bits",
+        "The slope of gelu at -|x|, in 8 bits",
+        gelu_slope_tail,
+        1.7,
+        5,
+        0,
+        0.7518,
+        0.3,
+        quick=True,
+    ),
     Table("GeluSlopeBelow", "The slope of x P(N < x) at -|x|", gelu_slope, 1.8, 8, -15, -0.7518, 0.15),
     Table("GeluTanhTail", "sigmoid(-z(|x|)), z that of gelu_tanh", gelu_tanh_tail, 1.5, 8, 0, bend=0.3, exact=True),
     Table("GeluTanhSlopeBelow", "The slope of gelu_tanh at -|x|", gelu_tanh_slope, 1.5, 8, -15, -0.7525, 0.3),

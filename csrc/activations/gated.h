@@ -88,6 +88,21 @@ struct Silu {
 };
 
 template <class V>
+struct SiluIn16Bits : Silu<V> {
+  ACT_FN Near<V> near_forward(V x) const {
+    const V a = minus_abs(x);
+    return {a > V(Tail::low), copysign(fma(a, Tail::at(a), at_least(x, V(0))), x)};
+  }
+  ACT_FN Near<V, ValueAndSlope<V>> near_value_and_slope(V x) const {
+    const V a = minus_abs(x);
+    return {a > V(Tail::low), gate_and_slope_by_tail(x, x < V(0), Pair<V>{Tail::at(a), V(0)}, a)};
+  }
+
+ private:
+  using Tail = SigmoidBelowIn16Bits;
+};
+
+template <class V>
 struct Swish {
   static constexpr Spec spec{.name = "swish",
                              .params = "float beta=1.0",
@@ -214,21 +229,27 @@ struct Gelu {
     return {at_least(x, V(-0.0)) - t.times_power(t.a * ratio), with_tail(x, tail)};
   }
 
- private:
+ protected:
   ACT_FN static V with_tail(V x, V tail) { return select(x < V(0), tail, keep_nan(x, V(1) - tail)); }
 };
 
-// The native one is oneDNN's there.
 template <class V>
 struct GeluIn8Bits : Gelu<V> {
   ACT_FN Near<V> near_forward(V x) const { return less_pieces<GeluTailIn8Bits>(x); }
+  ACT_FN Near<V> near_slope(V x) const {
+    const V a = abs(x);
+    return {a < V(GeluSlopeTailIn8Bits::high), with_tail(x, GeluSlopeTailIn8Bits::at(a))};
+  }
+  ACT_FN Near<V, ValueAndSlope<V>> near_value_and_slope(V x) const {
+    const auto slope = near_slope(x);
+    return {slope.holds, {near_forward(x).value, slope.value}};
+  }
+
+ private:
+  using Gelu<V>::with_tail;
 };
 template <>
-struct Rounded<Gelu, 8> {
-  static constexpr bool differs = true;
-  template <class V>
-  using type = GeluIn8Bits<V>;
-};
+struct Rounded<Gelu, 8> : RoundedBy<GeluIn8Bits> {};
 
 template <class V>
 struct GeluTanh {

@@ -81,6 +81,14 @@ struct Swiglu : GatedBy<Silu, V> {
 };
 
 template <class V>
+struct SwigluIn16Bits : GatedBy<SiluIn16Bits, V> {
+  static constexpr Spec spec = Swiglu<V>::spec;
+};
+template <int kBits>
+  requires(kBits < 16)
+struct Rounded<Swiglu, kBits> : RoundedBy<SwigluIn16Bits> {};
+
+template <class V>
 struct Geglu : GatedBy<Gelu, V> {
   static constexpr Spec spec{
       .name = "geglu",
@@ -92,6 +100,13 @@ struct Geglu : GatedBy<Gelu, V> {
       .paper = "arXiv:2002.05202",
       .heavy = true};
 };
+
+template <class V>
+struct GegluIn8Bits : GatedBy<GeluIn8Bits, V> {
+  static constexpr Spec spec = Geglu<V>::spec;
+};
+template <>
+struct Rounded<Geglu, 8> : RoundedBy<GegluIn8Bits> {};
 
 template <class V>
 struct GegluTanh : GatedBy<GeluTanh, V> {

@@ -51,11 +51,7 @@ struct LogsigmoidIn16Bits : Logsigmoid<V> {
 };
 template <int kBits>
   requires(kBits < 16)
-struct Rounded<Logsigmoid, kBits> {
-  static constexpr bool differs = true;
-  template <class V>
-  using type = LogsigmoidIn16Bits<V>;
-};
+struct Rounded<Logsigmoid, kBits> : RoundedBy<LogsigmoidIn16Bits> {};
 
 template <class V>
 struct Tanh {
@@ -107,11 +103,7 @@ struct TanhshrinkIn16Bits : Tanhshrink<V> {
 };
 template <int kBits>
   requires(kBits < 16)
-struct Rounded<Tanhshrink, kBits> {
-  static constexpr bool differs = true;
-  template <class V>
-  using type = TanhshrinkIn16Bits<V>;
-};
+struct Rounded<Tanhshrink, kBits> : RoundedBy<TanhshrinkIn16Bits> {};
 
 template <class V>
 struct Softsign {

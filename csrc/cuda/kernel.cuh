@@ -52,6 +52,8 @@ template <class S>
 inline constexpr int kSignificantBits = std::is_same_v<S, __nv_bfloat16> ? 8
                                         : std::is_same_v<S, __half>      ? 11
                                                                          : std::numeric_limits<S>::digits;
+template <template <class> class Op, Pass pass, class S>
+using StepFor = typename RoundedStep<Op, pass, Compute<S>, kSignificantBits<S>>::type;
 
 // By the toolkit's functions: torch's build flags disable its conversion operators.
 __device__ __forceinline__ float widen(float x) { return x; }
@@ -238,8 +240,7 @@ const char* launch(const F& f, const Operands& operands, void* stream) {
 
 template <template <class> class Op, Pass pass, class S>
 const char* launch_op(const Operands& operands, const double* params, void* stream) {
-  using F = typename RoundedStep<Op, pass, Compute<S>, kSignificantBits<S>>::type;
-  return launch<S>(F(params), operands, stream);
+  return launch<S>(StepFor<Op, pass, S>(params), operands, stream);
 }
 
 template <template <class> class Op, Pass pass>

@@ -16,7 +16,7 @@ std::mt19937 random_numbers;
 // dense: told so to the kernel.
 template <template <class> class Op, Pass pass, class S>
 void check_elementwise(const Numbers& sizes, Arrangement arrangement, bool dense) {
-  using F = Step<Op, pass, Compute<S>>;
+  using F = StepFor<Op, pass, S>;
   const double params[] = {1, 0};
   std::vector<Operand<S>> outputs, inputs;
   Operands operands{F::outputs, F::inputs, product_of(sizes), {}, dense ? 0 : static_cast<int>(sizes.size()), {}, {}};
