@@ -137,10 +137,9 @@ class BuildExt(cpp_extension.BuildExtension):
         self.build_temp = str(BUILD / "temp")
 
     def build_extensions(self):
-        if require_compiler() == "g++":
-            MATH_FLAGS.extend(GXX_FLAGS)
-            for ext in self.extensions:
-                ext.extra_compile_args["cxx"] += GXX_FLAGS
+        self.compiler_flags = GXX_FLAGS if require_compiler() == "g++" else []
+        for ext in self.extensions:
+            ext.extra_compile_args["cxx"] += self.compiler_flags
         super().build_extensions()
         sets = ", ".join(name.lower() for name in CPU_FLAGS)
         cuda = f"yes ({CUDA_REASON})" if WITH_CUDA else f"no ({CUDA_REASON})"
@@ -155,7 +154,7 @@ class BuildExt(cpp_extension.BuildExtension):
                     include_dirs=ext.include_dirs,
                     extra_postargs={
                         "cxx": [
-                            *(*CXX_FLAGS, *MATH_FLAGS, *flags),
+                            *(*CXX_FLAGS, *self.compiler_flags, *MATH_FLAGS, *flags),
                             *(f"-DCPU_CAPABILITY={name}", f"-DCPU_CAPABILITY_{name}"),
                         ],
                         "nvcc": [],

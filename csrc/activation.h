@@ -80,8 +80,8 @@ constexpr int count_params(std::string_view params) {
   return count;
 }
 
-// Op where its result is rounded to so many bits: itself, unless a struct that is less exact, and faster, serves as
-// well there.
+// Op where its result is rounded to so many significant bits, 8 in bfloat16 and 11 in float16: itself, unless a struct
+// that is less exact, and faster, serves as well there.
 template <template <class> class Op, int kBits>
 struct Rounded {
   static constexpr bool differs = false;

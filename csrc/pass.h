@@ -177,17 +177,6 @@ struct Step<Op, pass, V, Kind::gated_unit> {
   }
 };
 
-// The step of what is stored with so many bits; second derivatives are those of float32.
-template <template <class> class Op, Pass pass, class V, int kBits,
-          bool kDiffers = Rounded<Op, kBits>::differs && !is_second(pass)>
-struct RoundedStep {
-  using type = Step<Op, pass, V>;
-};
-template <template <class> class Op, Pass pass, class V, int kBits>
-struct RoundedStep<Op, pass, V, kBits, true> {
-  using type = Step<Rounded<Op, kBits>::template type, pass, V>;
-};
-
 // Backward gives the derivative by the input and then what is to be summed for those by the parameters; double backward
 // the same behind the derivative by grad_output.
 template <template <class> class Op, Pass pass, class V>
@@ -234,6 +223,17 @@ struct Step<Op, pass, V, Kind::learned> {
   ACT_FN Op<W> with(const W* learned, std::index_sequence<L...>, std::index_sequence<C...>) const {
     return Op<W>{learned[L]..., W(constants[C])...};
   }
+};
+
+// The step of what is stored with so many bits; second derivatives are those of float32.
+template <template <class> class Op, Pass pass, class V, int kBits,
+          bool kDiffers = Rounded<Op, kBits>::differs && !is_second(pass)>
+struct RoundedStep {
+  using type = Step<Op, pass, V>;
+};
+template <template <class> class Op, Pass pass, class V, int kBits>
+struct RoundedStep<Op, pass, V, kBits, true> {
+  using type = Step<Rounded<Op, kBits>::template type, pass, V>;
 };
 
 // Forward where each parameter is one number: `numbers` holds them and then the constants.

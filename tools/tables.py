@@ -47,7 +47,8 @@ class Table:
     density: float
     degree: int
     first: int
-    # Within 1 of this point, where a slope changes its sign, the error counts relative to 1, not to the slope.
+    # Within 1 of this point, where a slope changes its sign, the error counts relative to 1, not to the slope. (Where
+    # nothing is made good, a piece's point should be near to it.)
     zero: float | None = None
     bend: float = 0.0
     # Whether the function does not change any more above the last piece.
@@ -189,20 +190,20 @@ def phish_slope_over(x: mpf) -> mpf:
 
 TABLES = [
     Table("SigmoidBelow", "sigmoid(x) at -|x|", sigmoid, 4 / 3, 7, -15),
-    Table("SigmoidBelowIn16Bits", "sigmoid(x) at -|x|, in 16 bits", sigmoid, 4 / 3, 5, -15, quick=True),
+    Table("SigmoidBelowIn16Bits", "sigmoid(x) at -|x|, for 16 bits", sigmoid, 4 / 3, 5, -15, quick=True),
     Table("SiluSlopeBelow", "The slope of x sigmoid(x) at -|x|", silu_slope, 4 / 3, 7, -15, -1.2785),
     Table("QuickGeluTail", "sigmoid(-1.702 |x|)", lambda a: sigmoid(-mpf("1.702") * a), 1.58, 8, 0, exact=True),
     Table("GeluTail", "P(N > |x|)", lambda a: normal(-a), 1.7, 8, 0, bend=0.22),
-    Table("GeluTailIn8Bits", "P(N > |x|), in 8 bits", lambda a: normal(-a), 1.7, 5, 0, bend=0.3, quick=True),
+    Table("GeluTailInBfloat16", "P(N > |x|), for bfloat16", lambda a: normal(-a), 1.7, 5, 0, bend=0.3, quick=True),
     Table(
-        "GeluSlopeTailIn8Bits",
-        "The slope of gelu at -|x|, in 8 bits",
+        "GeluSlopeTailInBfloat16",
+        "The slope of gelu at -|x|, for bfloat16",
         gelu_slope_tail,
-        1.7,
+        2.585,
         5,
         0,
         0.7518,
-        0.3,
+        0.1,
         quick=True,
     ),
     Table("GeluSlopeBelow", "The slope of x P(N < x) at -|x|", gelu_slope, 1.8, 8, -15, -0.7518, 0.15),
@@ -216,7 +217,7 @@ TABLES = [
     Table("TanhSquaredOver", "tanh(x)^2 / x at |x|", tanh_squared_over, 2.4, 7, 0, bend=-0.0765),
     Table(
         "TanhSquaredOverIn16Bits",
-        "tanh(x)^2 / x at |x|, in 16 bits",
+        "tanh(x)^2 / x at |x|, for 16 bits",
         tanh_squared_over,
         3.6,
         5,

@@ -32,15 +32,16 @@ ACT_FN auto logistic_gate_slope(X z) {
   return s.times_top(top_factor(bounded, s.other, s.denominator), in_two_words(squared_denominator(s.e)));
 }
 
-// Of x sigmoid(z) by pieces, given `tail`, sigmoid(-|z|), and w = -|x dz/dx|, a V or a Pair: below 0 value and slope
-// are x tail and tail (1 + w (1 - tail)), above 0 they are x and 1 less those.
-template <class V, class W>
-ACT_FN ValueAndSlope<V> gate_and_slope_by_tail(V x, MaskOf<V> below, Pair<V> tail, W w) {
-  const V other = V(1) - tail.hi;
+// Of x sigmoid(z) by pieces, given `tail`, sigmoid(-|z|), and w = -|x dz/dx|, each a V or a Pair: below 0 value and
+// slope are x tail and tail (1 + w (1 - tail)), above 0 they are x and 1 less those.
+template <class V, class T, class W>
+ACT_FN ValueAndSlope<V> gate_and_slope_by_tail(V x, MaskOf<V> below, T tail, W w) {
+  const V other = V(1) - head(tail);
   V one_and_w = fma(head(w), other, V(1));
   if constexpr (!std::is_same_v<W, V>) one_and_w = fma(w.lo, other, one_and_w);
-  const V value = fma(select(below, x, -x), tail.hi, select(below, V(0), x));
-  const V slope = rounded_product(one_and_w, tail);
+  const V value = fma(select(below, x, -x), head(tail), select(below, V(0), x));
+  V slope = one_and_w * head(tail);
+  if constexpr (!std::is_same_v<T, V>) slope = rounded_product(one_and_w, tail);
   return {copysign(value, x), select(below, slope, V(1) - slope)};
 }
 
@@ -87,19 +88,14 @@ struct Silu {
   }
 };
 
+// For units: alone Silu's own value, which takes no pieces, is as fast.
 template <class V>
 struct SiluIn16Bits : Silu<V> {
-  ACT_FN Near<V> near_forward(V x) const {
-    const V a = minus_abs(x);
-    return {a > V(Tail::low), copysign(fma(a, Tail::at(a), at_least(x, V(0))), x)};
-  }
+  ACT_FN Near<V> near_forward(V x) const { return times_pieces_below<SigmoidBelowIn16Bits>(x); }
   ACT_FN Near<V, ValueAndSlope<V>> near_value_and_slope(V x) const {
     const V a = minus_abs(x);
-    return {a > V(Tail::low), gate_and_slope_by_tail(x, x < V(0), Pair<V>{Tail::at(a), V(0)}, a)};
+    return {a > V(SigmoidBelowIn16Bits::low), gate_and_slope_by_tail(x, x < V(0), SigmoidBelowIn16Bits::at(a), a)};
   }
-
- private:
-  using Tail = SigmoidBelowIn16Bits;
 };
 
 template <class V>
@@ -233,23 +229,24 @@ struct Gelu {
   ACT_FN static V with_tail(V x, V tail) { return select(x < V(0), tail, keep_nan(x, V(1) - tail)); }
 };
 
+// float16 would show its errors.
 template <class V>
-struct GeluIn8Bits : Gelu<V> {
-  ACT_FN Near<V> near_forward(V x) const { return less_pieces<GeluTailIn8Bits>(x); }
+struct GeluInBfloat16 : Gelu<V> {
+  ACT_FN Near<V> near_forward(V x) const { return less_pieces<GeluTailInBfloat16>(x); }
   ACT_FN Near<V> near_slope(V x) const {
     const V a = abs(x);
-    return {a < V(GeluSlopeTailIn8Bits::high), with_tail(x, GeluSlopeTailIn8Bits::at(a))};
+    return {a < V(GeluSlopeTailInBfloat16::high), with_tail(x, GeluSlopeTailInBfloat16::at(a))};
   }
   ACT_FN Near<V, ValueAndSlope<V>> near_value_and_slope(V x) const {
-    const auto slope = near_slope(x);
-    return {slope.holds, {near_forward(x).value, slope.value}};
+    const auto value = near_forward(x), slope = near_slope(x);
+    return {value.holds & slope.holds, {value.value, slope.value}};
   }
 
  private:
   using Gelu<V>::with_tail;
 };
 template <>
-struct Rounded<Gelu, 8> : RoundedBy<GeluIn8Bits> {};
+struct Rounded<Gelu, 8> : RoundedBy<GeluInBfloat16> {};
 
 template <class V>
 struct GeluTanh {

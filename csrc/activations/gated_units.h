@@ -102,11 +102,11 @@ struct Geglu : GatedBy<Gelu, V> {
 };
 
 template <class V>
-struct GegluIn8Bits : GatedBy<GeluIn8Bits, V> {
+struct GegluInBfloat16 : GatedBy<GeluInBfloat16, V> {
   static constexpr Spec spec = Geglu<V>::spec;
 };
 template <>
-struct Rounded<Geglu, 8> : RoundedBy<GegluIn8Bits> {};
+struct Rounded<Geglu, 8> : RoundedBy<GegluInBfloat16> {};
 
 template <class V>
 struct GegluTanh : GatedBy<GeluTanh, V> {

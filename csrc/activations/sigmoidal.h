@@ -44,7 +44,7 @@ struct Logsigmoid {
   ACT_FN V slope(V x) const { return sigmoid_of_minus(x); }
 };
 
-// The native one has its exponential from forward, which saves it; this one computes it.
+// As fast as the native one, which has its exponential from forward.
 template <class V>
 struct LogsigmoidIn16Bits : Logsigmoid<V> {
   ACT_FN V slope(V x) const { return sigmoid_of_minus_in_16_bits(x); }
@@ -92,11 +92,12 @@ struct Tanhshrink {
   ACT_FN static V complement(V a) { return V(2) * sigmoid_of_minus(a + a); }
 };
 
-// The native one has saved tanh(x).
+// As fast as the native one, which has tanh(x) from forward.
 template <class V>
 struct TanhshrinkIn16Bits : Tanhshrink<V> {
-  // At the bound it is rounded to 1.
+  // From 4.852 on it is rounded to 1.
   ACT_FN V slope(V x) const {
+    static_assert(TanhSquaredOverIn16Bits::high > 4.86);
     const V a = at_most(abs(x), V(TanhSquaredOverIn16Bits::high));
     return a * TanhSquaredOverIn16Bits::at(a);
   }

@@ -342,7 +342,7 @@ template <template <class> class Op, Pass pass, class S>
 using StepFor = typename RoundedStep<Op, pass, typename Memory<S>::V, std::numeric_limits<S>::digits>::type;
 
 // Whether a format of 16 bits shares float32's kernel: second derivatives are seldom wanted and processors without AVX2
-// are few, and kernels of their own would be a fifth of a family's time to compile.
+// are few, and kernels of their own would be a fifth of a family's time to compile. Not where it computes otherwise.
 template <template <class> class Op, Pass pass, class S>
 inline constexpr bool shares_float32 = sizeof(S) == 2 && (is_second(pass) || ACT_EXT_NO_VECTORS) &&
                                        std::is_same_v<StepFor<Op, pass, S>, Step<Op, pass, typename Memory<S>::V>>;
@@ -375,7 +375,7 @@ template <template <class> class Op, Pass pass, class S>
 constexpr cpu::Kernel kernel_or_null() {
   if constexpr (!has_pass<Op>(pass)) {
     return nullptr;
-  } else if constexpr (left_out<Step<Op, pass, typename Memory<S>::V>, S, shares_float32<Op, pass, S>>) {
+  } else if constexpr (left_out<StepFor<Op, pass, S>, S, shares_float32<Op, pass, S>>) {
     return nullptr;
   } else {
     return kernel<Op, pass, S>;

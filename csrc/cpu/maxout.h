@@ -36,34 +36,40 @@ void largest_kernel(char* values, char* indices, const char* input, int64_t piec
 }
 
 // Writes the pieces of `units` units, which stand side by side, as rows of kTogether elements. kPieces: how many they
-// are, where the compiler is to know it and take vectors apart, or 0. S: an unsigned integer of the elements' size.
+// are, where the compiler is to know it and take vectors apart (which it does for a function of its own), or 0.
 template <int kPieces, int64_t kTogether, class S>
 __attribute__((noinline)) void take_apart(const S* __restrict in, S* __restrict apart, int64_t pieces, int64_t units) {
-  if constexpr (kPieces > 0) pieces = kPieces;
-  for (int64_t j = 0; j < units; ++j) {
-    for (int64_t k = 0; k < pieces; ++k) apart[k * kTogether + j] = in[j * pieces + k];
+  if constexpr (kPieces > 0) {
+    for (int64_t j = 0; j < units; ++j) {
+      for (int k = 0; k < kPieces; ++k) apart[k * kTogether + j] = in[j * kPieces + k];
+    }
+  } else {
+    for (int64_t k = 0; k < pieces; ++k) {
+      for (int64_t j = 0; j < units; ++j) apart[k * kTogether + j] = in[j * pieces + k];
+    }
   }
 }
 
-// The same for units of neighbouring pieces, which are taken apart first.
+// largest_kernel for units of neighbouring pieces, which are taken apart first.
 template <class S, class I>
 void neighbours_kernel(char* values, char* indices, const char* input, int64_t pieces, int64_t, int64_t count) {
-  using Bits = std::conditional_t<sizeof(S) == 8, uint64_t, std::conditional_t<sizeof(S) == 4, uint32_t, uint16_t>>;
+  // Of 16 bits the compiler moves integers only by vectors.
+  using Element = std::conditional_t<sizeof(S) == 2, uint16_t, S>;
   constexpr int64_t kTogether = 4 * Memory<S>::size;
-  const std::unique_ptr<Bits[]> apart(new Bits[pieces * kTogether]);
-  const auto take = pieces == 2   ? take_apart<2, kTogether, Bits>
-                    : pieces == 3 ? take_apart<3, kTogether, Bits>
-                    : pieces == 4 ? take_apart<4, kTogether, Bits>
-                                  : take_apart<0, kTogether, Bits>;
+  const std::unique_ptr<Element[]> apart(new Element[pieces * kTogether]);
+  const auto take = pieces == 2   ? take_apart<2, kTogether, Element>
+                    : pieces == 3 ? take_apart<3, kTogether, Element>
+                    : pieces == 4 ? take_apart<4, kTogether, Element>
+                                  : take_apart<0, kTogether, Element>;
   for (int64_t i = 0; i < count; i += kTogether) {
     const int64_t units = std::min(kTogether, count - i);
-    take(reinterpret_cast<const Bits*>(input) + i * pieces, apart.get(), pieces, units);
+    take(reinterpret_cast<const Element*>(input) + i * pieces, apart.get(), pieces, units);
     largest_kernel<S, I>(values + i * sizeof(S), indices + i * sizeof(I), reinterpret_cast<const char*>(apart.get()),
                          pieces, kTogether, units);
   }
 }
 
-// S: as there. The gradient goes to the largest piece, 0 to the others.
+// S: an unsigned integer of the elements' size. The gradient goes to the largest piece, 0 to the others.
 template <class S, class I>
 void scatter_kernel(char* output, const char* indices, const char* gradient, int64_t pieces, int64_t stride,
                     int64_t count) {

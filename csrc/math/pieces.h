@@ -78,7 +78,12 @@ template <class Table, class V>
 ACT_FN Near<V> times_pieces_below(V x) {
   const V a = minus_abs(x);
   const auto factor = Table::at(a);
-  return {a > V(Table::low), copysign(fma(a, factor.hi, fma(a, factor.lo, at_least(x, V(0)))), x)};
+  const V above = at_least(x, V(0));
+  if constexpr (Table::quick) {
+    return {a > V(Table::low), copysign(fma(a, factor, above), x)};
+  } else {
+    return {a > V(Table::low), copysign(fma(a, factor.hi, fma(a, factor.lo, above)), x)};
+  }
 }
 // max(x, 0) less |x| times a function of |x|, which from Table::high on is lost in x; for an x above -reach.
 template <class Table, class V>
