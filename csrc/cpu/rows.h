@@ -23,7 +23,7 @@ inline constexpr int64_t kRowBlock = F::uneven ? kBlock<S> / 4 : kBlock<S>;
 
 // The sums of as many rows as a vector has elements, in two words.
 template <class T>
-ACT_FN auto words_of_rows(const double* value, const double* rest) {
+[[gnu::noinline]] auto words_of_rows(const double* value, const double* rest) {
   T high[Memory<T>::size], low[Memory<T>::size];
   for (int64_t i = 0; i < Memory<T>::size; ++i) {
     const Pair<T> words = words_of<T>(value[i], rest[i]);
@@ -91,34 +91,33 @@ class AlongRow {
 
   void run() {
     if constexpr (F::has_max) {
-      if (length_ <= kSegment) {
-        one_.take_largest(largest(0, length_));
-        take(sums<F::keeps_terms>(0, length_));
-        write<F::keeps_terms>();
-        return;
-      }
-      Total<T, F::sums> total;
-      for (int64_t begin = 0; begin < length_; begin += kSegment) {
-        const int64_t end = std::min(begin + kSegment, length_);
-        const T m = largest(begin, end);
-        one_.take_largest(total.bounded(m));
-        const Sums segment = sums<false>(begin, end);
-        Total<T, F::sums> part{m};
-        for (int s = 0; s < F::sums; ++s) part.sums.value[s] = segment.value[s] + segment.rest[s];
-        total.add(part);
-      }
-      one_.take_largest(total.largest);
-      Sums all;
-      for (int s = 0; s < F::sums; ++s) all.value[s] = total.sums.value[s];
-      take(all);
-    } else {
-      take(sums<false>(0, length_));
+      if (length_ > kSegment) return run_by_segments();
+      one_.take_largest(largest(0, length_));
     }
+    take(sums<F::keeps_terms>(0, length_));
+    write<F::keeps_terms>();
+  }
+  // A row that is read for its largest element and its sum together, piece by piece.
+  [[gnu::noinline]] void run_by_segments() {
+    Total<T, F::sums> total;
+    for (int64_t begin = 0; begin < length_; begin += kSegment) {
+      const int64_t end = std::min(begin + kSegment, length_);
+      const T m = largest(begin, end);
+      one_.take_largest(total.bounded(m));
+      const Sums segment = sums<false>(begin, end);
+      Total<T, F::sums> part{m};
+      for (int s = 0; s < F::sums; ++s) part.sums.value[s] = segment.value[s] + segment.rest[s];
+      total.add(part);
+    }
+    one_.take_largest(total.largest);
+    Sums all;
+    for (int s = 0; s < F::sums; ++s) all.value[s] = total.sums.value[s];
+    take(all);
     write<false>();
   }
 
   // The steps of a vector of rows, to each its own: both are nothing but numbers.
-  static void spread(const F& all, AlongRow* rows, int count) {
+  [[gnu::noinline]] static void spread(const F& all, AlongRow* rows, int count) {
     constexpr int kNumbers = sizeof(One) / sizeof(T);
     static_assert(sizeof(F) == kNumbers * sizeof(V));
     T numbers[kNumbers][kTogether];
@@ -165,7 +164,7 @@ class AlongRow {
     }
   }
 
-  T largest(int64_t begin, int64_t end) const {
+  [[gnu::noinline]] T largest(int64_t begin, int64_t end) const {
     constexpr int kChains = 4;  // one comparison waits for the one before
     const F f(sign_);
     Group<S> m[kChains];
@@ -240,8 +239,46 @@ class AlongRow {
   const S* in_[F::inputs];
 };
 
-// Rows side by side: their first elements are contiguous. They go by vectors of Memory<S>::size rows, some vectors at a
-// time, since memory likes to be read in longer pieces than one of them.
+// Rows side by side go by as many vectors at a time, since memory likes to be read in longer pieces than one of them.
+inline constexpr int kVectors = 4;
+
+// Adds the lanes of vector v as Group::sum does; those from `used` on have no elements, and zeros are left out by
+// powers of two. kWide: in double from the first addition on.
+template <class S, bool kWide, class V>
+void add_lanes(V (*lane)[kVectors], int v, int used, double* values, double* rests) {
+  constexpr int64_t kSize = Memory<S>::size;
+  using T = Wide<S>;
+  int width = 2;
+  while (width < used) width *= 2;
+  for (int l = used; l < width; ++l) lane[l][v] = V(0);
+  if constexpr (kNeighbours<S> && !kWide) {
+    width /= 2;
+    for (int l = 0; l < width; ++l) lane[l][v] = lane[2 * l][v] + lane[2 * l + 1][v];
+  }
+  for (; !kWide && width > 8; width /= 2) {
+    for (int l = 0; l < width / 2; ++l) lane[l][v] = lane[l][v] + lane[l + width / 2][v];
+  }
+  double sums[kWide ? kLanes<S> : 8][kSize];
+  for (int l = 0; l < width; ++l) {
+    T row[kSize];
+    Memory<T>::store(lane[l][v], row);
+    for (int64_t i = 0; i < kSize; ++i) sums[l][i] = row[i];
+  }
+  if constexpr (kNeighbours<S> && kWide) {
+    width /= 2;
+    for (int l = 0; l < width; ++l) {
+      for (int64_t i = 0; i < kSize; ++i) sums[l][i] = sums[2 * l][i] + sums[2 * l + 1][i];
+    }
+  }
+  for (int half = width / 2; half > 0; half /= 2) {
+    for (int l = 0; l < half; ++l) {
+      for (int64_t i = 0; i < kSize; ++i) sums[l][i] += sums[l + half][i];
+    }
+  }
+  for (int64_t i = 0; i < kSize; ++i) accumulate(values[i], rests[i], sums[0][i]);
+}
+
+// Rows side by side: their first elements are contiguous. They go by vectors of Memory<S>::size rows.
 template <class F, class S>
 class AcrossRows {
   using V = typename Memory<S>::V;
@@ -250,7 +287,6 @@ class AcrossRows {
 
  public:
   using Vector = V;
-  static constexpr int kVectors = 4;
   static constexpr int64_t kShort = 256;
   // The memory in which what is read first is kept, in order, for the next passes; and what it holds.
   static constexpr int64_t kKept = int64_t{1} << 18, kKeptElements = kKept / (sizeof(V) * F::inputs);
@@ -269,7 +305,8 @@ class AcrossRows {
       vectors_ = static_cast<int>(std::clamp<int64_t>((rows - next) / kSize, 1, most));
       for (int k = 0; k < F::outputs; ++k) out_[k] = operands[k] + first * sizeof(S);
       for (int k = 0; k < F::inputs; ++k) in_[k] = operands[F::outputs + k] + first * sizeof(S);
-      kept_ == nullptr ? run<false>() : run<true>();
+      for (int v = 0; v < vectors_; ++v) f_[v] = F(sign_);
+      run();
       next = first + vectors_ * kSize;
     }
   }
@@ -286,46 +323,50 @@ class AcrossRows {
   };
   using Lanes = T[kVectors][kSize];
 
-  template <bool kKeep>
   void run() {
-    for (int v = 0; v < vectors_; ++v) f_[v] = F(sign_);
+    if constexpr (F::has_max) {
+      if (length_ > kSegment) return run_by_segments();
+    }
+    kept_ == nullptr ? run_at_once<false>() : run_at_once<true>();
+  }
+  template <bool kKeep>
+  [[gnu::noinline]] void run_at_once() {
     if constexpr (F::has_max) {
       Lanes m;
-      if (length_ <= kSegment) {
-        largest<kKeep>(0, length_, m);
-        for (int v = 0; v < vectors_; ++v) f_[v].take_largest(Memory<T>::load(m[v]));
-        take(sums<kKeep, false>(0, length_));
-        write<kKeep>();
-        return;
-      }
-      Total<T, F::sums> totals[kVectors][kSize];
-      for (int64_t begin = 0; begin < length_; begin += kSegment) {
-        const int64_t end = std::min(begin + kSegment, length_);
-        largest<false>(begin, end, m);
-        for (int v = 0; v < vectors_; ++v) {
-          T bounded[kSize];
-          for (int64_t i = 0; i < kSize; ++i) bounded[i] = Total<T, F::sums>::bounded(m[v][i]);
-          f_[v].take_largest(Memory<T>::load(bounded));
-        }
-        const Sums segment = sums<false, false>(begin, end);
-        for_each_row([&](int v, int64_t i) {
-          Total<T, F::sums> part{m[v][i]};
-          for (int s = 0; s < F::sums; ++s) part.sums.value[s] = segment.value[s][v][i] + segment.rest[s][v][i];
-          totals[v][i].add(part);
-        });
-      }
-      Sums sum;
-      for_each_row([&](int v, int64_t i) {
-        m[v][i] = totals[v][i].largest;
-        for (int s = 0; s < F::sums; ++s) sum.value[s][v][i] = totals[v][i].sums.value[s];
-      });
-      for (int v = 0; v < vectors_; ++v) f_[v].take_largest(Memory<T>::load(m[v]));
-      take(sum);
-      write<false>();
-    } else {
-      take(sums<kKeep, true>(0, length_));
-      write<kKeep>();
+      largest<kKeep>(0, length_, m);
+      take_largest(m);
     }
+    take(sums<kKeep, !F::has_max>(0, length_));
+    write<kKeep>();
+  }
+  // As AlongRow's.
+  [[gnu::noinline]] void run_by_segments() {
+    Lanes m;
+    Total<T, F::sums> totals[kVectors][kSize];
+    for (int64_t begin = 0; begin < length_; begin += kSegment) {
+      const int64_t end = std::min(begin + kSegment, length_);
+      largest<false>(begin, end, m);
+      Lanes bounded;
+      for_each_row([&](int v, int64_t i) { bounded[v][i] = Total<T, F::sums>::bounded(m[v][i]); });
+      take_largest(bounded);
+      const Sums segment = sums<false, false>(begin, end);
+      for_each_row([&](int v, int64_t i) {
+        Total<T, F::sums> part{m[v][i]};
+        for (int s = 0; s < F::sums; ++s) part.sums.value[s] = segment.value[s][v][i] + segment.rest[s][v][i];
+        totals[v][i].add(part);
+      });
+    }
+    Sums sum;
+    for_each_row([&](int v, int64_t i) {
+      m[v][i] = totals[v][i].largest;
+      for (int s = 0; s < F::sums; ++s) sum.value[s][v][i] = totals[v][i].sums.value[s];
+    });
+    take_largest(m);
+    take(sum);
+    write<false>();
+  }
+  void take_largest(const Lanes& m) {
+    for (int v = 0; v < vectors_; ++v) f_[v].take_largest(Memory<T>::load(m[v]));
   }
 
   template <class G>
@@ -371,7 +412,7 @@ class AcrossRows {
   }
 
   template <bool kKeep>
-  void largest(int64_t begin, int64_t end, Lanes& lanes) const {
+  [[gnu::noinline]] void largest(int64_t begin, int64_t end, Lanes& lanes) const {
     const F f(sign_);
     V m[kVectors];
     for (V& each : m) each = V(-std::numeric_limits<double>::infinity());
@@ -385,7 +426,7 @@ class AcrossRows {
 
   // kFirst: the inputs have not been read yet. Where terms are kept, they take the inputs' place.
   template <bool kKept, bool kFirst>
-  Sums sums(int64_t begin, int64_t end) const {
+  [[gnu::noinline]] Sums sums(int64_t begin, int64_t end) const {
     constexpr int kParts = kLanes<S>;
     constexpr bool counts = F::sums > F::rounded;
     Sums total;
@@ -410,7 +451,8 @@ class AcrossRows {
       }
       const int used = static_cast<int>(std::min<int64_t>(stop - block, kParts));
       for (int v = 0; v < vectors_; ++v) {
-        for (int s = 0; s < F::rounded; ++s) add_lanes(lane[s], v, used, total.value[s][v], total.rest[s][v]);
+        for (int s = 0; s < F::rounded; ++s)
+          add_lanes<S, F::uneven>(lane[s], v, used, total.value[s][v], total.rest[s][v]);
         if constexpr (counts) {
           T row[kSize];
           Memory<T>::store(count[v], row);
@@ -421,40 +463,8 @@ class AcrossRows {
     return total;
   }
 
-  // As Group::sum adds them; lanes from `used` on have no elements, and zeros are left out by powers of two.
-  static void add_lanes(V (*lane)[kVectors], int v, int used, double* values, double* rests) {
-    int width = 2;
-    while (width < used) width *= 2;
-    for (int l = used; l < width; ++l) lane[l][v] = V(0);
-    if constexpr (kNeighbours<S> && !F::uneven) {
-      width /= 2;
-      for (int l = 0; l < width; ++l) lane[l][v] = lane[2 * l][v] + lane[2 * l + 1][v];
-    }
-    for (; !F::uneven && width > 8; width /= 2) {
-      for (int l = 0; l < width / 2; ++l) lane[l][v] = lane[l][v] + lane[l + width / 2][v];
-    }
-    double sums[F::uneven ? kLanes<S> : 8][kSize];
-    for (int l = 0; l < width; ++l) {
-      T row[kSize];
-      Memory<T>::store(lane[l][v], row);
-      for (int64_t i = 0; i < kSize; ++i) sums[l][i] = row[i];
-    }
-    if constexpr (kNeighbours<S> && F::uneven) {
-      width /= 2;
-      for (int l = 0; l < width; ++l) {
-        for (int64_t i = 0; i < kSize; ++i) sums[l][i] = sums[2 * l][i] + sums[2 * l + 1][i];
-      }
-    }
-    for (int half = width / 2; half > 0; half /= 2) {
-      for (int l = 0; l < half; ++l) {
-        for (int64_t i = 0; i < kSize; ++i) sums[l][i] += sums[l + half][i];
-      }
-    }
-    for (int64_t i = 0; i < kSize; ++i) accumulate(values[i], rests[i], sums[0][i]);
-  }
-
   template <bool kKept>
-  void write() const {
+  [[gnu::noinline]] void write() const {
     for (int64_t i = 0; i < length_; ++i) {
       for (int v = 0; v < vectors_; ++v) {
         S* out[F::outputs];
@@ -479,21 +489,59 @@ class AcrossRows {
   int64_t out_steps_[F::outputs], in_steps_[F::inputs];
 };
 
+// Whether at::vec turns whole blocks (elements of eight bytes are few in a register), and whether the end of a row,
+// along it, costs little.
+#if defined(CPU_CAPABILITY_AVX512)
+template <class S>
+inline constexpr bool kByBlocks = sizeof(S) <= 4;
+inline constexpr bool kQuickEnds = true;
+#elif defined(CPU_CAPABILITY_AVX2)
+template <class S>
+inline constexpr bool kByBlocks = std::is_same_v<S, float>;
+inline constexpr bool kQuickEnds = false;
+#else
+template <class S>
+inline constexpr bool kByBlocks = false;
+inline constexpr bool kQuickEnds = false;
+#endif
+
+// Writes rows of elements as columns.
+template <class S>
+[[gnu::noinline]] void turn(const S* from, int64_t step, S* to, int64_t to_step, int64_t rows, int64_t columns) {
+  constexpr int64_t kSide = kByBlocks<S> ? 8 : 1;
+  // What of them is turned by blocks.
+  int64_t block_rows = 0, block_columns = 0;
+  if (kByBlocks<S> && rows >= kSide && columns >= kSide) {
+#if defined(CPU_CAPABILITY_AVX512)
+    constexpr int64_t kMost = 32;
+    block_rows = rows, block_columns = columns;
+    for (int64_t r = 0; r < rows; r += kMost) {
+      for (int64_t c = 0; c < columns; c += kMost) {
+        at::vec::transpose_mxn<S>(from + r * step + c, step, to + c * to_step + r, to_step,
+                                  static_cast<int>(std::min(kMost, rows - r)),
+                                  static_cast<int>(std::min(kMost, columns - c)));
+      }
+    }
+#elif defined(CPU_CAPABILITY_AVX2)
+    block_rows = rows - rows % kSide, block_columns = columns - columns % kSide;
+    for (int64_t r = 0; r < block_rows; r += kSide) {
+      for (int64_t c = 0; c < block_columns; c += kSide) {
+        at::vec::transpose_mxn<S, kSide, kSide>(from + r * step + c, step, to + c * to_step + r, to_step);
+      }
+    }
+#endif
+  }
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = r < block_rows ? block_columns : 0; c < columns; ++c) to[c * to_step + r] = from[r * step + c];
+  }
+}
+
 // Short rows, one behind the other: what is computed once for each is long beside them, so they are turned, some at a
 // time, to lie side by side.
 template <class F, class S>
 class TurnedRows {
   using Across = AcrossRows<F, S>;
   static constexpr int64_t kRows = 64;
-  // Whether at::vec turns whole blocks (elements of eight bytes are few in a register), and whether the end of a row,
-  // along it, costs little.
-#if defined(CPU_CAPABILITY_AVX512)
-  static constexpr bool kByBlocks = sizeof(S) <= 4, kQuickEnds = true;
-#elif defined(CPU_CAPABILITY_AVX2)
-  static constexpr bool kByBlocks = std::is_same_v<S, float>, kQuickEnds = false;
-#else
-  static constexpr bool kByBlocks = false, kQuickEnds = false;
-#endif
 
  public:
   // The longest rows for which that was measured to be quicker. Backward has little to compute once for each row.
@@ -510,7 +558,7 @@ class TurnedRows {
       data[k] = reinterpret_cast<char*>(turned[k]);
       steps[k] = kRows * sizeof(S);
     }
-    typename Across::Vector kept[kShort * Across::kVectors * F::inputs];
+    typename Across::Vector kept[kShort * kVectors * F::inputs];
     Across across(steps, length, sign, kept);
     for (int64_t row = 0; row < rows; row += kRows) {
       const int64_t these = std::min(rows - row, kRows);
@@ -519,37 +567,6 @@ class TurnedRows {
       for (int k = F::outputs; k < count; ++k) turn(at(k), step(k), turned[k], kRows, these, length);
       across.run(data, std::max(these, Memory<S>::size));
       for (int k = 0; k < F::outputs; ++k) turn(turned[k], kRows, at(k), step(k), length, these);
-    }
-  }
-
- private:
-  // Writes rows of elements as columns.
-  static void turn(const S* from, int64_t step, S* to, int64_t to_step, int64_t rows, int64_t columns) {
-    constexpr int64_t kSide = kByBlocks ? 8 : 1;
-    // What of them is turned by blocks.
-    int64_t block_rows = 0, block_columns = 0;
-    if (kByBlocks && rows >= kSide && columns >= kSide) {
-#if defined(CPU_CAPABILITY_AVX512)
-      constexpr int64_t kMost = 32;
-      block_rows = rows, block_columns = columns;
-      for (int64_t r = 0; r < rows; r += kMost) {
-        for (int64_t c = 0; c < columns; c += kMost) {
-          at::vec::transpose_mxn<S>(from + r * step + c, step, to + c * to_step + r, to_step,
-                                    static_cast<int>(std::min(kMost, rows - r)),
-                                    static_cast<int>(std::min(kMost, columns - c)));
-        }
-      }
-#elif defined(CPU_CAPABILITY_AVX2)
-      block_rows = rows - rows % kSide, block_columns = columns - columns % kSide;
-      for (int64_t r = 0; r < block_rows; r += kSide) {
-        for (int64_t c = 0; c < block_columns; c += kSide) {
-          at::vec::transpose_mxn<S, kSide, kSide>(from + r * step + c, step, to + c * to_step + r, to_step);
-        }
-      }
-#endif
-    }
-    for (int64_t r = 0; r < rows; ++r) {
-      for (int64_t c = r < block_rows ? block_columns : 0; c < columns; ++c) to[c * to_step + r] = from[r * step + c];
     }
   }
 };

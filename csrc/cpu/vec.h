@@ -38,6 +38,121 @@ template <class T>
 using Lanes = Register<T>;
 #endif
 
+// Single registers. Of a NaN and b, `larger` and `smaller` give b. The instructions stand here without at::vec's
+// classes around them, each operation of which is a handful of functions to inline: that took the compiler half of its
+// time.
+#if defined(CPU_CAPABILITY_AVX512)
+#define ACT_EXT_MM(name, suffix) _mm512_##name##_##suffix
+#define ACT_EXT_COMPARE(suffix, a, b, predicate) _mm512_cmp_##suffix##_mask(a, b, predicate)
+#define ACT_EXT_BLEND(suffix, mask, a, b) _mm512_mask_blend_##suffix(mask, b, a)
+#elif defined(CPU_CAPABILITY_AVX2)
+#define ACT_EXT_MM(name, suffix) _mm256_##name##_##suffix
+#define ACT_EXT_COMPARE(suffix, a, b, predicate) _mm256_cmp_##suffix(a, b, predicate)
+#define ACT_EXT_BLEND(suffix, mask, a, b) _mm256_blendv_##suffix(b, a, mask)
+#endif
+#if defined(CPU_CAPABILITY_AVX512) || defined(CPU_CAPABILITY_AVX2)
+
+#define ACT_EXT_REGISTER(T, R, L, suffix)                                                 \
+  ACT_FN R repeated(T x) { return ACT_EXT_MM(set1, suffix)(x); }                          \
+  ACT_FN R fused(R a, R b, R c) { return ACT_EXT_MM(fmadd, suffix)(a, b, c); }            \
+  ACT_FN R larger(R a, R b) { return ACT_EXT_MM(max, suffix)(a, b); }                     \
+  ACT_FN R smaller(R a, R b) { return ACT_EXT_MM(min, suffix)(a, b); }                    \
+  ACT_FN R root(R x) { return ACT_EXT_MM(sqrt, suffix)(x); }                              \
+  ACT_FN R sign_of(R x) { return ACT_EXT_MM(and, suffix)(repeated(T(-0.0)), x); }         \
+  ACT_FN R without_sign(R x) { return ACT_EXT_MM(andnot, suffix)(repeated(T(-0.0)), x); } \
+  ACT_FN R either(R a, R b) { return ACT_EXT_MM(or, suffix)(a, b); }                      \
+  ACT_FN L less(R a, R b) { return ACT_EXT_COMPARE(suffix, a, b, _CMP_LT_OQ); }           \
+  ACT_FN L less_equal(R a, R b) { return ACT_EXT_COMPARE(suffix, a, b, _CMP_LE_OQ); }     \
+  ACT_FN L equal(R a, R b) { return ACT_EXT_COMPARE(suffix, a, b, _CMP_EQ_OQ); }          \
+  ACT_FN R blend(L mask, R a, R b) { return ACT_EXT_BLEND(suffix, mask, a, b); }
+ACT_EXT_REGISTER(float, Register<float>, Lanes<float>, ps)
+ACT_EXT_REGISTER(double, Register<double>, Lanes<double>, pd)
+#undef ACT_EXT_REGISTER
+#undef ACT_EXT_BLEND
+#undef ACT_EXT_COMPARE
+#undef ACT_EXT_MM
+
+#if defined(CPU_CAPABILITY_AVX512)
+ACT_FN __mmask16 both(__mmask16 a, __mmask16 b) { return a & b; }
+ACT_FN __mmask8 both(__mmask8 a, __mmask8 b) { return a & b; }
+// The sign bit from `sign`, all others from `magnitude`: one ternary operation.
+ACT_FN __m512 signed_as(__m512 magnitude, __m512 sign) {
+  return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(_mm512_set1_epi32(INT32_MIN), _mm512_castps_si512(sign),
+                                                       _mm512_castps_si512(magnitude), 0xCA));
+}
+ACT_FN __m512d signed_as(__m512d magnitude, __m512d sign) {
+  return _mm512_castsi512_pd(_mm512_ternarylogic_epi64(_mm512_set1_epi64(INT64_MIN), _mm512_castpd_si512(sign),
+                                                       _mm512_castpd_si512(magnitude), 0xCA));
+}
+ACT_FN __m512 scaled_by(__m512 y, __m512 n) { return _mm512_scalef_ps(y, n); }
+ACT_FN __m512d scaled_by(__m512d y, __m512d n) { return _mm512_scalef_pd(y, n); }
+#else
+ACT_FN __m256 both(__m256 a, __m256 b) { return _mm256_and_ps(a, b); }
+ACT_FN __m256d both(__m256d a, __m256d b) { return _mm256_and_pd(a, b); }
+ACT_FN __m256 signed_as(__m256 magnitude, __m256 sign) { return either(without_sign(magnitude), sign_of(sign)); }
+ACT_FN __m256d signed_as(__m256d magnitude, __m256d sign) { return either(without_sign(magnitude), sign_of(sign)); }
+#endif
+
+#else
+
+template <class T>
+ACT_FN Vectorized<T> repeated(T x) {
+  return Vectorized<T>(x);
+}
+template <class T>
+ACT_FN Vectorized<T> fused(const Vectorized<T>& a, const Vectorized<T>& b, const Vectorized<T>& c) {
+  return at::vec::fmadd(a, b, c);
+}
+template <class T>
+ACT_FN Vectorized<T> larger(const Vectorized<T>& a, const Vectorized<T>& b) {
+  return at::vec::clamp_min(b, a);
+}
+template <class T>
+ACT_FN Vectorized<T> smaller(const Vectorized<T>& a, const Vectorized<T>& b) {
+  return at::vec::clamp_max(b, a);
+}
+template <class T>
+ACT_FN Vectorized<T> root(const Vectorized<T>& x) {
+  return x.sqrt();
+}
+template <class T>
+ACT_FN Vectorized<T> sign_of(const Vectorized<T>& x) {
+  return x & Vectorized<T>(T(-0.0));
+}
+template <class T>
+ACT_FN Vectorized<T> without_sign(const Vectorized<T>& x) {
+  return x.abs();
+}
+template <class T>
+ACT_FN Vectorized<T> either(const Vectorized<T>& a, const Vectorized<T>& b) {
+  return a | b;
+}
+template <class T>
+ACT_FN Vectorized<T> less(const Vectorized<T>& a, const Vectorized<T>& b) {
+  return a < b;
+}
+template <class T>
+ACT_FN Vectorized<T> less_equal(const Vectorized<T>& a, const Vectorized<T>& b) {
+  return a <= b;
+}
+template <class T>
+ACT_FN Vectorized<T> equal(const Vectorized<T>& a, const Vectorized<T>& b) {
+  return a == b;
+}
+template <class T>
+ACT_FN Vectorized<T> both(const Vectorized<T>& a, const Vectorized<T>& b) {
+  return a & b;
+}
+template <class T>
+ACT_FN Vectorized<T> blend(const Vectorized<T>& mask, const Vectorized<T>& a, const Vectorized<T>& b) {
+  return Vectorized<T>::blendv(b, a, mask);
+}
+template <class T>
+ACT_FN Vectorized<T> signed_as(const Vectorized<T>& magnitude, const Vectorized<T>& sign) {
+  return either(without_sign(magnitude), sign_of(sign));
+}
+#endif
+
 template <class T>
 struct Vec {
   Register<T> low, high;
@@ -51,92 +166,8 @@ struct Vec {
     return *this;
   }
   ACT_FN Vec(Register<T> first, Register<T> second) : low(first), high(second) {}
-  ACT_FN explicit Vec(double constant) : low(Vectorized<T>(static_cast<T>(constant))), high(low) {}
+  ACT_FN explicit Vec(double constant) : low(repeated(static_cast<T>(constant))), high(low) {}
 };
-
-// Single registers, where the instruction sets differ.
-#if defined(CPU_CAPABILITY_AVX512)
-
-template <int kPredicate>
-ACT_FN __mmask16 compare(__m512 a, __m512 b) {
-  return _mm512_cmp_ps_mask(a, b, kPredicate);
-}
-template <int kPredicate>
-ACT_FN __mmask8 compare(__m512d a, __m512d b) {
-  return _mm512_cmp_pd_mask(a, b, kPredicate);
-}
-template <class T>
-ACT_FN Lanes<T> less(Register<T> a, Register<T> b) {
-  return compare<_CMP_LT_OQ>(a, b);
-}
-template <class T>
-ACT_FN Lanes<T> less_equal(Register<T> a, Register<T> b) {
-  return compare<_CMP_LE_OQ>(a, b);
-}
-template <class T>
-ACT_FN Lanes<T> equal(Register<T> a, Register<T> b) {
-  return compare<_CMP_EQ_OQ>(a, b);
-}
-template <class T>
-ACT_FN Lanes<T> both(Lanes<T> a, Lanes<T> b) {
-  return a & b;
-}
-template <class T>
-ACT_FN Register<T> blend(Lanes<T> mask, Register<T> a, Register<T> b) {
-  if constexpr (sizeof(T) == 4) {
-    return _mm512_mask_blend_ps(mask, b, a);
-  } else {
-    return _mm512_mask_blend_pd(mask, b, a);
-  }
-}
-// The sign bit from `sign`, all others from `magnitude`: one ternary operation.
-template <class T>
-ACT_FN Register<T> signed_as(Register<T> magnitude, Register<T> sign) {
-  if constexpr (sizeof(T) == 4) {
-    return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(_mm512_set1_epi32(INT32_MIN), _mm512_castps_si512(sign),
-                                                         _mm512_castps_si512(magnitude), 0xCA));
-  } else {
-    return _mm512_castsi512_pd(_mm512_ternarylogic_epi64(_mm512_set1_epi64(INT64_MIN), _mm512_castpd_si512(sign),
-                                                         _mm512_castpd_si512(magnitude), 0xCA));
-  }
-}
-template <class T>
-ACT_FN Register<T> scaled_by(Register<T> y, Register<T> n) {
-  if constexpr (sizeof(T) == 4) {
-    return _mm512_scalef_ps(y, n);
-  } else {
-    return _mm512_scalef_pd(y, n);
-  }
-}
-
-#else
-
-template <class T>
-ACT_FN Lanes<T> less(Register<T> a, Register<T> b) {
-  return Vectorized<T>(a) < Vectorized<T>(b);
-}
-template <class T>
-ACT_FN Lanes<T> less_equal(Register<T> a, Register<T> b) {
-  return Vectorized<T>(a) <= Vectorized<T>(b);
-}
-template <class T>
-ACT_FN Lanes<T> equal(Register<T> a, Register<T> b) {
-  return Vectorized<T>(a) == Vectorized<T>(b);
-}
-template <class T>
-ACT_FN Lanes<T> both(Lanes<T> a, Lanes<T> b) {
-  return Vectorized<T>(a) & Vectorized<T>(b);
-}
-template <class T>
-ACT_FN Register<T> blend(Lanes<T> mask, Register<T> a, Register<T> b) {
-  return Vectorized<T>::blendv(Vectorized<T>(b), Vectorized<T>(a), Vectorized<T>(mask));
-}
-template <class T>
-ACT_FN Register<T> signed_as(Register<T> magnitude, Register<T> sign) {
-  return Vectorized<T>(magnitude).abs() | (Vectorized<T>(sign) & Vectorized<T>(T(-0.0)));
-}
-
-#endif
 
 // The bits moved up to where the exponent stands.
 template <class T>
@@ -192,19 +223,19 @@ struct Mask {
 };
 template <class T>
 ACT_FN Mask<T> operator&(Mask<T> a, Mask<T> b) {
-  return {both<T>(a.low, b.low), both<T>(a.high, b.high)};
+  return {both(a.low, b.low), both(a.high, b.high)};
 }
 template <class T>
 ACT_FN Mask<T> operator<(Vec<T> a, Vec<T> b) {
-  return {less<T>(a.low, b.low), less<T>(a.high, b.high)};
+  return {less(a.low, b.low), less(a.high, b.high)};
 }
 template <class T>
 ACT_FN Mask<T> operator<=(Vec<T> a, Vec<T> b) {
-  return {less_equal<T>(a.low, b.low), less_equal<T>(a.high, b.high)};
+  return {less_equal(a.low, b.low), less_equal(a.high, b.high)};
 }
 template <class T>
 ACT_FN Mask<T> operator==(Vec<T> a, Vec<T> b) {
-  return {equal<T>(a.low, b.low), equal<T>(a.high, b.high)};
+  return {equal(a.low, b.low), equal(a.high, b.high)};
 }
 template <class T>
 ACT_FN Mask<T> operator>(Vec<T> a, Vec<T> b) {
@@ -216,7 +247,7 @@ ACT_FN Mask<T> operator>=(Vec<T> a, Vec<T> b) {
 }
 template <class T>
 ACT_FN Vec<T> select(Mask<T> mask, Vec<T> a, Vec<T> b) {
-  return {blend<T>(mask.low, a.low, b.low), blend<T>(mask.high, a.high, b.high)};
+  return {blend(mask.low, a.low, b.low), blend(mask.high, a.high, b.high)};
 }
 
 template <class T>
@@ -241,36 +272,33 @@ ACT_FN Vec<T> operator-(Vec<T> a) {
 }
 template <class T>
 ACT_FN Vec<T> fma(Vec<T> a, Vec<T> b, Vec<T> c) {
-  return {at::vec::fmadd(Vectorized<T>(a.low), Vectorized<T>(b.low), Vectorized<T>(c.low)),
-          at::vec::fmadd(Vectorized<T>(a.high), Vectorized<T>(b.high), Vectorized<T>(c.high))};
+  return {fused(a.low, b.low, c.low), fused(a.high, b.high, c.high)};
 }
 template <class T>
 ACT_FN Vec<T> abs(Vec<T> a) {
-  return {Vectorized<T>(a.low).abs(), Vectorized<T>(a.high).abs()};
+  return {without_sign(a.low), without_sign(a.high)};
 }
 template <class T>
 ACT_FN Vec<T> sqrt(Vec<T> a) {
-  return {Vectorized<T>(a.low).sqrt(), Vectorized<T>(a.high).sqrt()};
+  return {root(a.low), root(a.high)};
 }
 template <class T>
 ACT_FN Vec<T> minus_abs(Vec<T> a) {
-  const Vectorized<T> sign(T(-0.0));
-  return {Vectorized<T>(a.low) | sign, Vectorized<T>(a.high) | sign};
+  const Register<T> sign = repeated(T(-0.0));
+  return {either(a.low, sign), either(a.high, sign)};
 }
 template <class T>
 ACT_FN Vec<T> copysign(Vec<T> magnitude, Vec<T> sign) {
-  return {signed_as<T>(magnitude.low, sign.low), signed_as<T>(magnitude.high, sign.high)};
+  return {signed_as(magnitude.low, sign.low), signed_as(magnitude.high, sign.high)};
 }
-// at::vec's clamps return x where it is NaN.
+// x where it is NaN.
 template <class T>
 ACT_FN Vec<T> at_least(Vec<T> x, Vec<T> least) {
-  return {at::vec::clamp_min(Vectorized<T>(x.low), Vectorized<T>(least.low)),
-          at::vec::clamp_min(Vectorized<T>(x.high), Vectorized<T>(least.high))};
+  return {larger(least.low, x.low), larger(least.high, x.high)};
 }
 template <class T>
 ACT_FN Vec<T> at_most(Vec<T> x, Vec<T> most) {
-  return {at::vec::clamp_max(Vectorized<T>(x.low), Vectorized<T>(most.low)),
-          at::vec::clamp_max(Vectorized<T>(x.high), Vectorized<T>(most.high))};
+  return {smaller(most.low, x.low), smaller(most.high, x.high)};
 }
 template <class T>
 ACT_FN Vec<T> to_exponent(Vec<T> a) {
@@ -283,7 +311,7 @@ ACT_FN Vec<T> from_exponent(Vec<T> a) {
 
 template <class T>
 ACT_FN bool all(Mask<T> mask) {
-  const Lanes<T> lanes = both<T>(mask.low, mask.high);
+  const Lanes<T> lanes = both(mask.low, mask.high);
 #if defined(CPU_CAPABILITY_AVX512)
   return lanes == static_cast<Lanes<T>>(-1);
 #else
@@ -535,7 +563,7 @@ struct Power<CPU_CAPABILITY::Vec<T>> {
   Power() = default;
   ACT_FN explicit Power(V whole) : n(whole) {}
   ACT_FN V scale(V y) const {
-    return {CPU_CAPABILITY::scaled_by<T>(y.low, n.low), CPU_CAPABILITY::scaled_by<T>(y.high, n.high)};
+    return {CPU_CAPABILITY::scaled_by(y.low, n.low), CPU_CAPABILITY::scaled_by(y.high, n.high)};
   }
 };
 template <class T>
