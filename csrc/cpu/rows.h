@@ -2,6 +2,8 @@
 // dtype. They know no op.
 //
 // A row is summed in the order of sum.h along contiguous memory and across it, so that both give the same bits.
+//
+// What is long and called from several places is not inlined there: it would take the compiler half as long again.
 #pragma once
 
 #include <limits>
@@ -97,7 +99,7 @@ class AlongRow {
     take(sums<F::keeps_terms>(0, length_));
     write<F::keeps_terms>();
   }
-  // A row that is read for its largest element and its sum together, piece by piece.
+  // A long row is read for its largest element and its sum together, piece by piece.
   [[gnu::noinline]] void run_by_segments() {
     Total<T, F::sums> total;
     for (int64_t begin = 0; begin < length_; begin += kSegment) {
@@ -239,7 +241,7 @@ class AlongRow {
   const S* in_[F::inputs];
 };
 
-// Rows side by side go by as many vectors at a time, since memory likes to be read in longer pieces than one of them.
+// Rows side by side go by up to so many vectors at a time, since memory likes to be read in longer pieces than one.
 inline constexpr int kVectors = 4;
 
 // Adds the lanes of vector v as Group::sum does; those from `used` on have no elements, and zeros are left out by
@@ -451,8 +453,9 @@ class AcrossRows {
       }
       const int used = static_cast<int>(std::min<int64_t>(stop - block, kParts));
       for (int v = 0; v < vectors_; ++v) {
-        for (int s = 0; s < F::rounded; ++s)
+        for (int s = 0; s < F::rounded; ++s) {
           add_lanes<S, F::uneven>(lane[s], v, used, total.value[s][v], total.rest[s][v]);
+        }
         if constexpr (counts) {
           T row[kSize];
           Memory<T>::store(count[v], row);

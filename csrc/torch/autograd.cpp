@@ -1,7 +1,7 @@
 #include "autograd.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/zeros_like.h>
-#include <torch/csrc/autograd/FunctionsManual.h>
 #include <torch/csrc/autograd/VariableTypeUtils.h>
 #include <torch/library.h>
 
