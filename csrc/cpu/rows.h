@@ -3,7 +3,8 @@
 //
 // A row is summed in the order of sum.h along contiguous memory and across it, so that both give the same bits.
 //
-// What is long and called from several places is not inlined there: it would take the compiler half as long again.
+// Much of what is long is kept from being inlined: in every place that calls it, it took the compiler half as long
+// again. What backward does along a row is too short for that.
 #pragma once
 
 #include <limits>
@@ -241,11 +242,11 @@ class AlongRow {
   const S* in_[F::inputs];
 };
 
-// Rows side by side go by up to so many vectors at a time, since memory likes to be read in longer pieces than one.
+// The most vectors of rows side by side that go together: memory likes to be read in longer pieces than one vector.
 inline constexpr int kVectors = 4;
 
-// Adds the lanes of vector v as Group::sum does; those from `used` on have no elements, and zeros are left out by
-// powers of two. kWide: in double from the first addition on.
+// Adds the lanes of vector v as Group::sum does, and uses them up; those from `used` on have no elements, and zeros are
+// left out by powers of two. kWide: in double from the first addition on.
 template <class S, bool kWide, class V>
 void add_lanes(V (*lane)[kVectors], int v, int used, double* values, double* rests) {
   constexpr int64_t kSize = Memory<S>::size;

@@ -1,4 +1,4 @@
-// The vocabulary over vectors: at::vec's types, with the masks and the exponent arithmetic of each instruction set.
+// The vocabulary over vectors: on x86 the compiler's own types and instructions, elsewhere at::vec's.
 // A Vec is two registers, whose operations alternate: while one waits for a result the other computes, which the
 // processor's own look-ahead is too short to arrange across a long polynomial. It is also what one register of
 // sixteen-bit elements widens to.
@@ -38,9 +38,9 @@ template <class T>
 using Lanes = Register<T>;
 #endif
 
-// Single registers. Of a NaN and b, `larger` and `smaller` give b. The instructions stand here without at::vec's
-// classes around them, each operation of which is a handful of functions to inline: that took the compiler half of its
-// time.
+// Single registers. `larger` and `smaller` give b where b is NaN; where a is, NEON gives NaN and x86 b. The
+// instructions stand here themselves: through at::vec's classes one operation of a Vec was two dozen functions to
+// inline, on which the compiler spent half of its time.
 #if defined(CPU_CAPABILITY_AVX512)
 #define ACT_EXT_MM(name, suffix) _mm512_##name##_##suffix
 #define ACT_EXT_COMPARE(suffix, a, b, predicate) _mm512_cmp_##suffix##_mask(a, b, predicate)
@@ -93,7 +93,7 @@ ACT_FN __m256 signed_as(__m256 magnitude, __m256 sign) { return either(without_s
 ACT_FN __m256d signed_as(__m256d magnitude, __m256d sign) { return either(without_sign(magnitude), sign_of(sign)); }
 #endif
 
-#else
+#else  // NEON, through at::vec
 
 template <class T>
 ACT_FN Vectorized<T> repeated(T x) {
