@@ -219,11 +219,12 @@ LARGER = {
     ("gelu float32", "value"): 1.31,
     ("logsigmoid float32", "slope"): 2.5,
     ("softplus-0.5-20 float32", "value"): 1.1,
-    ("softplus-3-2 float32", "value"): 1.3,
-    ("swish-1.702 float32", "value"): 1.1,
+    ("softplus-3-2 float32", "value"): 1.32,
+    ("swish-1.702 float32", "value"): 1.15,
     ("nlrelu-30 float32", "value"): 1.1,
     ("swiglu_clamped float32", "slope by gate"): 4.8,
     ("swiglu_clamped float64", "slope by gate"): 4.1,
+    ("swiglu_clamped-1-100 float64", "value"): 3.0,
 }
 
 

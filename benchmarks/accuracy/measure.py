@@ -115,8 +115,10 @@ def rules(index: int, dtype: torch.dtype) -> dict[str, Any]:
     largest = torch.tensor(case.largest_slope).item()  # rounded: it may lie next to a power of 2
     kinks = torch.tensor(case.kinks, dtype=dtype).tolist()  # which side counts there is a convention
     _, slope, *others = case.expressions
-    plain = dict.fromkeys(["value", *others], core().Rule())
-    return {slope: core().Rule(kinks, *case.slope_zero, largest), **plain}
+    plain = dict.fromkeys(others, core().Rule())
+    # softplus's value jumps too, and beta x is rounded before it is compared with the threshold, as torch does.
+    value = core().Rule(kinks if case.name == "softplus" else [])
+    return {"value": value, slope: core().Rule(kinks, *case.slope_zero, largest), **plain}
 
 
 def add_rows(stats: dict[tuple[str, str], Any], case: RowCase, dtype: torch.dtype) -> None:
