@@ -224,6 +224,7 @@ LARGER = {
     ("nlrelu-30 float32", "value"): 1.1,
     ("swiglu_clamped float32", "slope by gate"): 4.8,
     ("swiglu_clamped float64", "slope by gate"): 4.1,
+    ("swiglu_clamped-1-100 float32", "slope by gate"): 4.01,
     ("swiglu_clamped-1-100 float64", "value"): 3.0,
 }
 
