@@ -114,6 +114,12 @@ class Case:
         at_zero = ("binary_step", "relu", "leaky_relu", "relu_squared", "elu", "selu", "celu", "nlrelu")
         return [0.0] if self.name in at_zero else []
 
+    @property
+    def jumps(self) -> list[float]:
+        """Those where the value jumps, and beside which the rounding of a product tells its side: beta x of softplus is
+        rounded before it is compared with the threshold, as torch does."""
+        return self.kinks if self.name == "softplus" else []
+
     def away_from_kinks(self, x: Tensor, distance: float) -> Tensor:
         for kink in self.kinks:
             near = (x - kink).abs() < distance

@@ -140,7 +140,7 @@ def mish_slope(x: mpf) -> mpf:
 
 
 def tanh_squared_over(x: mpf) -> mpf:
-    return tanh(x) ** 2 / x if x else mpf(0)
+    return tanh(x) ** 2 / x
 
 
 def lisht_slope_over(x: mpf) -> mpf:
@@ -214,11 +214,11 @@ TABLES = [
     Table("SoftplusBelow", "log(1 + e^x) at -|x|", softplus, 4 / 3, 7, -15),
     Table("SeluOver", "selu(x) / x at -|x|", at_0(selu_over, SELU_SCALE), 1.2, 6, -15, bend=-0.0178),
     Table("TanhOver", "tanh(x) / x at |x|", at_0(lambda x: tanh(x) / x, 1), 2.4, 6, 0, bend=-0.0765),
-    Table("TanhSquaredOver", "tanh(x)^2 / x at |x|", tanh_squared_over, 2.4, 7, 0, bend=-0.0765),
+    Table("TanhSquaredOver", "tanh(x)^2 / x at |x|", at_0(tanh_squared_over, 0), 2.4, 7, 0, bend=-0.0765),
     Table(
         "TanhSquaredOverIn16Bits",
         "tanh(x)^2 / x at |x|, for 16 bits",
-        tanh_squared_over,
+        at_0(tanh_squared_over, 0),
         3.6,
         5,
         0,

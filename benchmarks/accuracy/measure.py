@@ -113,12 +113,10 @@ def rules(index: int, dtype: torch.dtype) -> dict[str, Any]:
     """Where the value and the slopes are judged, and by which unit."""
     case = MEASURED[index]
     largest = torch.tensor(case.largest_slope).item()  # rounded: it may lie next to a power of 2
-    kinks = torch.tensor(case.kinks, dtype=dtype).tolist()  # which side counts there is a convention
-    _, slope, *others = case.expressions
+    jumps, kinks = (torch.tensor(each, dtype=dtype).tolist() for each in (case.jumps, case.kinks))
+    value, slope, *others = case.expressions
     plain = dict.fromkeys(others, core().Rule())
-    # softplus's value jumps too, and beta x is rounded before it is compared with the threshold, as torch does.
-    value = core().Rule(kinks if case.name == "softplus" else [])
-    return {"value": value, slope: core().Rule(kinks, *case.slope_zero, largest), **plain}
+    return {value: core().Rule(jumps), slope: core().Rule(kinks, *case.slope_zero, largest), **plain}
 
 
 def add_rows(stats: dict[tuple[str, str], Any], case: RowCase, dtype: torch.dtype) -> None:
