@@ -291,10 +291,12 @@ class AcrossRows {
  public:
   using Vector = V;
   static constexpr int64_t kShort = 256;
-  // The memory in which what is read first is kept, in order, for the next passes; and what it holds.
-  static constexpr int64_t kKept = int64_t{1} << 18, kKeptElements = kKept / (sizeof(V) * F::inputs);
+  // With a maximum, what is read first is kept, in order, for the next passes: so many vectors. The others have one
+  // more pass, which finds what it reads in a cache.
+  static constexpr int64_t kKept = F::has_max ? (int64_t{1} << 18) / sizeof(V) : 0;
+  static constexpr int64_t kCached = F::has_max ? kKept : (int64_t{1} << 19) / (kSize * sizeof(S) * F::inputs);
 
-  // steps: from element to element, in bytes.
+  // steps: from element to element, in bytes. kept: null where a vector of rows is longer than kKept.
   AcrossRows(const int64_t* steps, int64_t length, double sign, V* kept) : sign_(sign), length_(length), kept_(kept) {
     for (int k = 0; k < F::outputs; ++k) out_steps_[k] = steps[k];
     for (int k = 0; k < F::inputs; ++k) in_steps_[k] = steps[F::outputs + k];
@@ -302,7 +304,7 @@ class AcrossRows {
 
   // At least Memory<S>::size rows. The last ones are part of a vector that others have been in already.
   void run(char* const* operands, int64_t rows) {
-    const int64_t most = std::clamp<int64_t>(kKeptElements / length_, 1, kVectors);
+    const int64_t most = std::clamp<int64_t>(kCached / length_, 1, kVectors);
     for (int64_t next = 0; next < rows;) {
       const int64_t first = std::min(next, rows - kSize);
       vectors_ = static_cast<int>(std::clamp<int64_t>((rows - next) / kSize, 1, most));
@@ -327,10 +329,13 @@ class AcrossRows {
   using Lanes = T[kVectors][kSize];
 
   void run() {
-    if constexpr (F::has_max) {
-      if (length_ > kSegment) return run_by_segments();
+    if constexpr (!F::has_max) {
+      run_at_once<false>();
+    } else if (length_ > kSegment) {
+      run_by_segments();
+    } else {
+      kept_ == nullptr ? run_at_once<false>() : run_at_once<true>();
     }
-    kept_ == nullptr ? run_at_once<false>() : run_at_once<true>();
   }
   template <bool kKeep>
   [[gnu::noinline]] void run_at_once() {
@@ -339,7 +344,7 @@ class AcrossRows {
       largest<kKeep>(0, length_, m);
       take_largest(m);
     }
-    take(sums<kKeep, !F::has_max>(0, length_));
+    take(sums<kKeep>(0, length_));
     write<kKeep>();
   }
   // As AlongRow's.
@@ -352,7 +357,7 @@ class AcrossRows {
       Lanes bounded;
       for_each_row([&](int v, int64_t i) { bounded[v][i] = Total<T, F::sums>::bounded(m[v][i]); });
       take_largest(bounded);
-      const Sums segment = sums<false, false>(begin, end);
+      const Sums segment = sums<false>(begin, end);
       for_each_row([&](int v, int64_t i) {
         Total<T, F::sums> part{m[v][i]};
         for (int s = 0; s < F::sums; ++s) part.sums.value[s] = segment.value[s][v][i] + segment.rest[s][v][i];
@@ -382,12 +387,13 @@ class AcrossRows {
     for (int v = 0; v < vectors_; ++v) f_[v].take(sum.words(v));
   }
 
-  V& kept(int k, int64_t i, int v) const { return kept_[(i * vectors_ + v) * F::inputs + k]; }
+  V& kept(int64_t i, int v) const { return kept_[i * vectors_ + v]; }
 
   ACT_FN V load(int k, int64_t i, int v) const {
     return Memory<S>::load(reinterpret_cast<const S*>(in_[k] + i * in_steps_[k]) + v * kSize);
   }
-  // What will be written, of rows whose outputs a cache can hold until then.
+  // What will be written, of rows whose outputs a cache can hold until then. Backward, which has little to compute, is
+  // slower with it, and with what follows.
   ACT_FN void fetch_outputs(int64_t i, int v) const {
     for (int k = 0; k < F::outputs; ++k) {
       const char* const here = out_[k] + i * out_steps_[k] + v * kSize * sizeof(S);
@@ -396,22 +402,18 @@ class AcrossRows {
   }
   // What the next rows will read at this place. They begin where these end, but the processor, which sees many short
   // pieces of memory, does not expect that.
-  ACT_FN void fetch_next(int k, int64_t i, int v) const {
-    const char* const here = in_[k] + i * in_steps_[k] + (vectors_ + v) * kSize * sizeof(S);
+  ACT_FN void fetch_next(int64_t i, int v) const {
+    const char* const here = in_[0] + i * in_steps_[0] + (vectors_ + v) * kSize * sizeof(S);
     for (size_t line = 0; line < kSize * sizeof(S); line += 64) __builtin_prefetch(here + line, 0, 2);
   }
-  // An input, which is read first where kFirst says so.
-  template <bool kKept, bool kFirst>
+  template <bool kKept>
   ACT_FN V input(int k, int64_t i, int v) const {
-    if constexpr (kKept && !kFirst) return kept(k, i, v);
-    const V x = load(k, i, v);
-    if constexpr (kFirst) fetch_next(k, i, v);
-    if constexpr (kKept) kept(k, i, v) = x;
-    return x;
+    if constexpr (kKept) return kept(i, v);
+    return load(k, i, v);
   }
-  template <bool kKept, bool kFirst, class G, std::size_t... I>
+  template <bool kKept, class G, std::size_t... I>
   ACT_FN auto apply(G g, int64_t i, int v, std::index_sequence<I...>) const {
-    return g(input<kKept, kFirst>(I, i, v)...);
+    return g(input<kKept>(I, i, v)...);
   }
 
   template <bool kKeep>
@@ -421,14 +423,17 @@ class AcrossRows {
     for (V& each : m) each = V(-std::numeric_limits<double>::infinity());
     for (int64_t i = begin; i < end; ++i) {
       for (int v = 0; v < vectors_; ++v) {
-        m[v] = at_least(f.argument(input<kKeep, true>(0, i, v)), m[v]);
+        const V x = load(0, i, v);
+        fetch_next(i, v);
+        if constexpr (kKeep) kept(i, v) = x;
+        m[v] = at_least(f.argument(x), m[v]);
       }
     }
     for (int v = 0; v < vectors_; ++v) Memory<T>::store(m[v], lanes[v]);
   }
 
-  // kFirst: the inputs have not been read yet. Where terms are kept, they take the inputs' place.
-  template <bool kKept, bool kFirst>
+  // Where terms are kept, they take the inputs' place.
+  template <bool kKept>
   [[gnu::noinline]] Sums sums(int64_t begin, int64_t end) const {
     constexpr int kParts = kLanes<S>;
     constexpr bool counts = F::sums > F::rounded;
@@ -441,15 +446,17 @@ class AcrossRows {
       for (int64_t i = block; i < stop; ++i) {
         const auto l = (i - block) % kParts;
         for (int v = 0; v < vectors_; ++v) {
-          const auto each = apply<kKept, kFirst>([&](auto... x) { return f_[v].terms(x...); }, i, v, input_indices<F>);
+          const auto each = apply<kKept>([&](auto... x) { return f_[v].terms(x...); }, i, v, input_indices<F>);
           for (int s = 0; s < F::rounded; ++s) {
             // A sum begins at +0: -0 alone gives +0.
             const V before = i - block < kParts ? V(0) : lane[s][l][v];
             lane[s][l][v] = before + each.value[s];
           }
           if constexpr (counts) count[v] = count[v] + each.value[F::rounded];
-          if constexpr (kKept && F::keeps_terms) kept(0, i, v) = each.value[0];
-          if (length_ <= kShort) fetch_outputs(i, v);
+          if constexpr (kKept && F::keeps_terms) kept(i, v) = each.value[0];
+          if constexpr (F::has_max) {
+            if (length_ <= kShort) fetch_outputs(i, v);
+          }
         }
       }
       const int used = static_cast<int>(std::min<int64_t>(stop - block, kParts));
@@ -476,9 +483,9 @@ class AcrossRows {
           out[k] = reinterpret_cast<S*>(out_[k] + i * out_steps_[k]) + v * kSize;
         }
         if constexpr (kKept && F::keeps_terms) {
-          Memory<S>::store(f_[v].from_term(kept(0, i, v)), out[0]);
+          Memory<S>::store(f_[v].from_term(kept(i, v)), out[0]);
         } else {
-          store<S>(apply<kKept, false>([&](auto... x) { return f_[v].results(x...); }, i, v, input_indices<F>), out, 0);
+          store<S>(apply<kKept>([&](auto... x) { return f_[v].results(x...); }, i, v, input_indices<F>), out, 0);
         }
       }
     }
@@ -562,7 +569,7 @@ class TurnedRows {
       data[k] = reinterpret_cast<char*>(turned[k]);
       steps[k] = kRows * sizeof(S);
     }
-    typename Across::Vector kept[kShort * kVectors * F::inputs];
+    typename Across::Vector kept[kShort * kVectors];
     Across across(steps, length, sign, kept);
     for (int64_t row = 0; row < rows; row += kRows) {
       const int64_t these = std::min(rows - row, kRows);
@@ -589,10 +596,9 @@ void rows_kernel(char* const* operands, const int64_t* steps, const int64_t* nex
     across = across && nexts[k] == size;
   }
   if (!along && across) {
-    // Backward reads a second time at most what a cache still holds, if rows are short.
-    const bool keeps = length <= AcrossRows<F, S>::kKeptElements && (F::has_max || length > AcrossRows<F, S>::kShort);
-    const std::unique_ptr<V[]> kept(keeps ? new V[AcrossRows<F, S>::kKeptElements * F::inputs] : nullptr);
-    AcrossRows<F, S>(steps, length, sign, kept.get()).run(operands, rows);
+    using Across = AcrossRows<F, S>;
+    const std::unique_ptr<V[]> kept(length <= Across::kKept ? new V[Across::kKept] : nullptr);
+    Across(steps, length, sign, kept.get()).run(operands, rows);
     return;
   }
   using Turned = TurnedRows<F, S>;
