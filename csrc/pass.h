@@ -87,7 +87,7 @@ constexpr bool is_heavy(const Spec& spec, Pass pass) {
 template <bool kGates, class V>
 ACT_FN V times_slope(V gradient, V slope) {
   if constexpr (kGates) {
-    return select(slope == V(0), V(0), gradient * slope);
+    return unless(slope == V(0), gradient * slope);
   } else {
     return gradient * slope;
   }
@@ -123,7 +123,11 @@ struct Step<Op, pass, V, Kind::pointwise> {
   }
   template <class Rest>
   ACT_FN V with(Rest&& rest, V g, V s) const {
-    return times_slope<gates>(g, slope(s, rest));
+    if constexpr (requires { op.open(s); }) {
+      return keep_nan(s, where(op.open(s), g));  // the slope is 1 or 0
+    } else {
+      return times_slope<gates>(g, slope(s, rest));
+    }
   }
   template <class Rest>
   ACT_FN V with(Rest&& rest, V h, V g, V s) const {

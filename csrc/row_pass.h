@@ -83,7 +83,7 @@ struct RowStep<Op, Pass::forward, V> {
   ACT_FN Results<V, sums> terms(V x) const {
     if constexpr (logarithmic) {
       const auto is_largest = argument(x) == largest_;
-      return {select(is_largest, V(0), exp_.magnified(argument(x))), select(is_largest, V(1), V(0))};
+      return {unless(is_largest, exp_.magnified(argument(x))), where(is_largest, V(1))};
     } else {
       return {exp_(sign_, x)};
     }

@@ -39,7 +39,7 @@ ACT_FN ValueAndSlope<V> gate_and_slope_by_tail(V x, MaskOf<V> below, T tail, W w
   const V other = V(1) - head(tail);
   V one_and_w = fma(head(w), other, V(1));
   if constexpr (!std::is_same_v<W, V>) one_and_w = fma(w.lo, other, one_and_w);
-  const V value = fma(select(below, x, -x), head(tail), select(below, V(0), x));
+  const V value = fma(select(below, x, -x), head(tail), unless(below, x));
   V slope = one_and_w * head(tail);
   if constexpr (!std::is_same_v<T, V>) slope = rounded_product(one_and_w, tail);
   return {copysign(value, x), select(below, slope, V(1) - slope)};
@@ -120,7 +120,7 @@ struct Swish {
     // x s(z), above 0 as x - x s(-z).
     const auto z = product(beta, x);
     const auto below = z.hi < V(0);
-    const V value = sum_with_product(select(below, V(0), x), select(below, x, -x), SigmoidBelow::at(minus_abs(z)));
+    const V value = sum_with_product(unless(below, x), select(below, x, -x), SigmoidBelow::at(minus_abs(z)));
     return {abs(z.hi) < V(-SigmoidBelow::low), copysign(value, x)};
   }
   ACT_FN Near<V> near_forward(V x, Pair<V> factor) const {
@@ -128,7 +128,7 @@ struct Swish {
     const auto below = z.hi < V(0);
     const auto tail = SigmoidBelow::at(minus_abs(z));
     const V part = select(below, top.hi, -top.hi), share = select(below, tail.hi, V(1) - tail.hi);
-    const auto value = step(part, tail.hi, select(below, V(0), top.hi));
+    const auto value = step(part, tail.hi, unless(below, top.hi));
     const V rest = fma(top.lo, share, fma(part, tail.lo, value.lo));
     return {(abs(z.hi) < V(-SigmoidBelow::low)) & (abs(top.hi) < V(inf)), copysign(value.hi + rest, top.hi)};
   }
@@ -340,7 +340,7 @@ struct Mish {
     const auto [n0, n3] = ends(V(4) * one_and_x.hi, V(1), s);
     const auto [n1, n2] = ends(fma(V(4), bounded, V(6)), V(4), s);
     auto numerator = step(s.e, fma(s.e, fma(s.e, n3, n2), n1), n0);
-    numerator.lo = numerator.lo + select(s.negative, V(4) * one_and_x.lo, V(0));
+    numerator.lo = numerator.lo + where(s.negative, V(4) * one_and_x.lo);
     // d^2 multiplied out: each step rounds less than the last.
     const auto [d0, d4] = ends(V(4), V(1), s);
     const auto [d1, d3] = ends(V(8), V(4), s);

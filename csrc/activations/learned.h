@@ -40,7 +40,7 @@ struct Prelu {
   V weight;
   ACT_FN V forward(V x) const { return select(x > V(0), x, weight * x); }
   ACT_FN Results<V, 2> derivatives(V x) const {
-    return {keep_nan(x, select(x > V(0), V(1), weight)), select(x > V(0), V(0), x)};
+    return {keep_nan(x, select(x > V(0), V(1), weight)), unless(x > V(0), x)};
   }
 };
 
@@ -119,7 +119,7 @@ struct AconC {
     const auto negative = z.hi < V(0);
     const V minor = select(negative, p1, p2), major = select(negative, p2, p1);
     // A small share may be subnormal: its factors meet after x. Where it is 0, x must not outweigh it.
-    const V far = fma(select(small == V(0), V(0), x * inverse) * minor, e.bottom, sloped(x, major));
+    const V far = fma(unless(small == V(0), x * inverse) * minor, e.bottom, sloped(x, major));
     const V near = x * fma(minor, small, major * (V(1) - small));
     return select(small < V(is_single<V> ? 0x1p-25 : 0x1p-55), far, near);
   }
@@ -165,9 +165,9 @@ struct Xielu {
     return select(x > V(0), x * fma(alpha_p, x, beta), select(x < V(-1), below, near));
   }
   ACT_FN Results<V, 3> derivatives(V x) const {
-    const V e = select(x < eps, scaled_exp(V(1), at_most(x, V(0))), V(0));
+    const V e = where(x < eps, scaled_exp(V(1), at_most(x, V(0))));
     return {keep_nan(x, select(x > V(0), fma(V(2) * alpha_p, x, beta), fma(alpha_n, e - V(1), beta))),
-            select(x <= V(0), V(0), x * x), select(x > V(0), V(0), expm1(at_most(x, eps)) - x)};
+            unless(x <= V(0), x * x), unless(x > V(0), expm1(at_most(x, eps)) - x)};
   }
 };
 
@@ -238,7 +238,7 @@ struct Snake {
       .heavy = true};
   V alpha;
   ACT_FN V forward(V x) const {
-    const V sine = sin_cos_of_product(alpha, x).sin;
+    const V sine = sin_of_product(alpha, x);
     return with_ripple(x, sine, over_alpha(sine, x));
   }
   ACT_FN Results<V, 2> derivatives(V x) const {
@@ -269,7 +269,7 @@ struct SnakeBeta {
                              .heavy = true};
   V alpha, beta;
   ACT_FN V forward(V x) const {
-    const V sine = sin_cos_of_product(alpha, x).sin;
+    const V sine = sin_of_product(alpha, x);
     return with_ripple(x, sine, sine / beta);
   }
   ACT_FN Results<V, 3> derivatives(V x) const {

@@ -21,7 +21,7 @@ struct HardMish {
     const V bounded = at_least(x, V(-2));
     return select(x > V(0), x, copysign(fma(V(0.5) * bounded, bounded, bounded), x));
   }
-  ACT_FN V slope(V x) const { return select(x < V(-2), V(0), at_most(x + V(1), V(1))); }
+  ACT_FN V slope(V x) const { return unless(x < V(-2), at_most(x + V(1), V(1))); }
 };
 
 template <class V>

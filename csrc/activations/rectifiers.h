@@ -6,6 +6,12 @@
 
 namespace act_ext {
 
+// Of what lets its input, or a number more, pass where `open` holds: 1 there, 0 elsewhere.
+template <class V>
+ACT_FN V slope_of_gate(V x, MaskOf<V> open) {
+  return keep_nan(x, where(open, V(1)));
+}
+
 template <class V>
 struct Identity {
   static constexpr Spec spec{.name = "identity",
@@ -31,7 +37,7 @@ struct BinaryStep {
           Facts{.infimum = 0, .supremum = 1, .zero_centred = false, .saturates = Saturates::both, .smoothness = -1},
       .saves = Saves::nothing,
       .constant_slope = 0};
-  ACT_FN V forward(V x) const { return keep_nan(x, select(x >= V(0), V(1), V(0))); }
+  ACT_FN V forward(V x) const { return keep_nan(x, where(x >= V(0), V(1))); }
 };
 
 template <class V>
@@ -45,8 +51,9 @@ struct Relu {
       .facts = Facts{.infimum = 0, .zero_centred = false, .saturates = Saturates::below, .smoothness = 0},
       .saves = Saves::result,
       .gates = true};
-  ACT_FN V forward(V x) const { return select(x < V(0), V(0), x); }
-  ACT_FN V slope(V y) const { return keep_nan(y, select(y > V(0), V(1), V(0))); }
+  ACT_FN V forward(V x) const { return unless(x < V(0), x); }
+  ACT_FN MaskOf<V> open(V y) const { return y > V(0); }
+  ACT_FN V slope(V y) const { return slope_of_gate(y, open(y)); }
 };
 
 template <class V>
@@ -64,7 +71,8 @@ struct Hardtanh {
       }};
   V min_val, max_val;
   ACT_FN V forward(V x) const { return clamp(x, min_val, max_val); }
-  ACT_FN V slope(V x) const { return keep_nan(x, select((x > min_val) & (x < max_val), V(1), V(0))); }
+  ACT_FN MaskOf<V> open(V x) const { return (x > min_val) & (x < max_val); }
+  ACT_FN V slope(V x) const { return slope_of_gate(x, open(x)); }
 };
 
 template <class V>
@@ -78,7 +86,8 @@ struct Relu6 {
       .facts = Facts{.infimum = 0, .supremum = 6, .zero_centred = false, .saturates = Saturates::both, .smoothness = 0},
       .gates = true};
   ACT_FN V forward(V x) const { return Hardtanh<V>{V(0), V(6)}.forward(x); }
-  ACT_FN V slope(V x) const { return Hardtanh<V>{V(0), V(6)}.slope(x); }
+  ACT_FN MaskOf<V> open(V x) const { return Hardtanh<V>{V(0), V(6)}.open(x); }
+  ACT_FN V slope(V x) const { return slope_of_gate(x, open(x)); }
 };
 
 template <class V>
@@ -112,7 +121,8 @@ struct Threshold {
                              .gates = true};
   V threshold, value;
   ACT_FN V forward(V x) const { return select(x <= threshold, value, x); }
-  ACT_FN V slope(V x) const { return keep_nan(x, select(x > threshold, V(1), V(0))); }
+  ACT_FN MaskOf<V> open(V x) const { return x > threshold; }
+  ACT_FN V slope(V x) const { return slope_of_gate(x, open(x)); }
 };
 
 template <class V>
@@ -129,7 +139,8 @@ struct Softshrink {
                              }};
   V lambd;
   ACT_FN V forward(V x) const { return select(abs(x) <= lambd, copysign(V(0), x), x - copysign(lambd, x)); }
-  ACT_FN V slope(V x) const { return keep_nan(x, select(abs(x) > lambd, V(1), V(0))); }
+  ACT_FN MaskOf<V> open(V x) const { return abs(x) > lambd; }
+  ACT_FN V slope(V x) const { return slope_of_gate(x, open(x)); }
 };
 
 template <class V>
@@ -144,7 +155,8 @@ struct Hardshrink {
   V lambd;
   // As in torch a negative lambd shrinks nothing.
   ACT_FN V forward(V x) const { return select(abs(x) <= lambd, copysign(V(0), x), x); }
-  ACT_FN V slope(V x) const { return keep_nan(x, select(abs(x) > lambd, V(1), V(0))); }
+  ACT_FN MaskOf<V> open(V x) const { return abs(x) > lambd; }
+  ACT_FN V slope(V x) const { return slope_of_gate(x, open(x)); }
 };
 
 template <class V>
@@ -164,7 +176,7 @@ struct Hardsigmoid {
     const auto sixth = constant_pair<V>(1.0 / 6, 0x1.5555555555555p-57);
     return fma(sum.hi, sixth.hi, fma(sum.hi, sixth.lo, sum.lo * sixth.hi));
   }
-  ACT_FN V slope(V x) const { return keep_nan(x, select(abs(x) < V(3), V(1.0 / 6), V(0))); }
+  ACT_FN V slope(V x) const { return keep_nan(x, where(abs(x) < V(3), V(1.0 / 6))); }
 };
 
 template <class V>
@@ -192,7 +204,7 @@ struct Hardswish {
   }
   ACT_FN V slope(V x) const {
     const V inner = fma(x, V(1.0 / 3), V(0.5));
-    return select(x <= V(-3), V(0), select(x >= V(3), V(1), inner));
+    return unless(x <= V(-3), select(x >= V(3), V(1), inner));
   }
 };
 
@@ -206,8 +218,8 @@ struct ReluSquared {
       .paper = "arXiv:2109.08668",
       .facts = Facts{.infimum = 0, .zero_centred = false, .saturates = Saturates::below, .smoothness = 1},
       .gates = true};
-  ACT_FN V forward(V x) const { return select(x < V(0), V(0), x * abs(x)); }
-  ACT_FN V slope(V x) const { return select(x < V(0), V(0), x + x); }
+  ACT_FN V forward(V x) const { return unless(x < V(0), x * abs(x)); }
+  ACT_FN V slope(V x) const { return unless(x < V(0), x + x); }
 };
 
 using Rectifiers = List<Identity, BinaryStep, Relu, Relu6, LeakyRelu, Threshold, Hardtanh, Softshrink, Hardshrink,

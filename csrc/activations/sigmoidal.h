@@ -168,9 +168,9 @@ struct Softplus {
     // a second word.
     const V inverse = clamp(V(0.5) / beta, V(-largest), V(largest));
     const V rounding = fma(-inverse, beta, V(0.5)) / beta;
-    const V rest = select(abs(rounding) < abs(inverse), rounding, V(0));
+    const V rest = where(abs(rounding) < abs(inverse), rounding);
     const auto [hi, lo] = twice(logarithm);
-    const V curve = fma(hi, inverse, fma(hi, rest, fma(lo, inverse, select(z > V(0), x, V(0)))));
+    const V curve = fma(hi, inverse, fma(hi, rest, fma(lo, inverse, where(z > V(0), x))));
     return select(z > threshold, x, curve);
   }
 };

@@ -45,10 +45,15 @@ using Lanes = Register<T>;
 #define ACT_EXT_MM(name, suffix) _mm512_##name##_##suffix
 #define ACT_EXT_COMPARE(suffix, a, b, predicate) _mm512_cmp_##suffix##_mask(a, b, predicate)
 #define ACT_EXT_BLEND(suffix, mask, a, b) _mm512_mask_blend_##suffix(mask, b, a)
+#define ACT_EXT_WHERE(suffix, mask, x) _mm512_maskz_mov_##suffix(mask, x)
+#define ACT_EXT_UNLESS(suffix, mask, x) _mm512_mask_blend_##suffix(mask, x, _mm512_setzero_##suffix())
 #elif defined(CPU_CAPABILITY_AVX2)
 #define ACT_EXT_MM(name, suffix) _mm256_##name##_##suffix
 #define ACT_EXT_COMPARE(suffix, a, b, predicate) _mm256_cmp_##suffix(a, b, predicate)
 #define ACT_EXT_BLEND(suffix, mask, a, b) _mm256_blendv_##suffix(b, a, mask)
+// Of a blend with a constant 0 the compiler makes two instructions.
+#define ACT_EXT_WHERE(suffix, mask, x) _mm256_and_##suffix(mask, x)
+#define ACT_EXT_UNLESS(suffix, mask, x) _mm256_andnot_##suffix(mask, x)
 #endif
 #if defined(CPU_CAPABILITY_AVX512) || defined(CPU_CAPABILITY_AVX2)
 
@@ -64,10 +69,14 @@ using Lanes = Register<T>;
   ACT_FN L less(R a, R b) { return ACT_EXT_COMPARE(suffix, a, b, _CMP_LT_OQ); }           \
   ACT_FN L less_equal(R a, R b) { return ACT_EXT_COMPARE(suffix, a, b, _CMP_LE_OQ); }     \
   ACT_FN L equal(R a, R b) { return ACT_EXT_COMPARE(suffix, a, b, _CMP_EQ_OQ); }          \
-  ACT_FN R blend(L mask, R a, R b) { return ACT_EXT_BLEND(suffix, mask, a, b); }
+  ACT_FN R blend(L mask, R a, R b) { return ACT_EXT_BLEND(suffix, mask, a, b); }          \
+  ACT_FN R where(L mask, R x) { return ACT_EXT_WHERE(suffix, mask, x); }                  \
+  ACT_FN R unless(L mask, R x) { return ACT_EXT_UNLESS(suffix, mask, x); }
 ACT_EXT_REGISTER(float, Register<float>, Lanes<float>, ps)
 ACT_EXT_REGISTER(double, Register<double>, Lanes<double>, pd)
 #undef ACT_EXT_REGISTER
+#undef ACT_EXT_UNLESS
+#undef ACT_EXT_WHERE
 #undef ACT_EXT_BLEND
 #undef ACT_EXT_COMPARE
 #undef ACT_EXT_MM
@@ -146,6 +155,14 @@ ACT_FN Vectorized<T> both(const Vectorized<T>& a, const Vectorized<T>& b) {
 template <class T>
 ACT_FN Vectorized<T> blend(const Vectorized<T>& mask, const Vectorized<T>& a, const Vectorized<T>& b) {
   return Vectorized<T>::blendv(b, a, mask);
+}
+template <class T>
+ACT_FN Vectorized<T> where(const Vectorized<T>& mask, const Vectorized<T>& x) {
+  return x & mask;
+}
+template <class T>
+ACT_FN Vectorized<T> unless(const Vectorized<T>& mask, const Vectorized<T>& x) {
+  return blend(mask, Vectorized<T>(0), x);
 }
 template <class T>
 ACT_FN Vectorized<T> signed_as(const Vectorized<T>& magnitude, const Vectorized<T>& sign) {
@@ -248,6 +265,14 @@ ACT_FN Mask<T> operator>=(Vec<T> a, Vec<T> b) {
 template <class T>
 ACT_FN Vec<T> select(Mask<T> mask, Vec<T> a, Vec<T> b) {
   return {blend(mask.low, a.low, b.low), blend(mask.high, a.high, b.high)};
+}
+template <class T>
+ACT_FN Vec<T> where(Mask<T> mask, Vec<T> x) {
+  return {where(mask.low, x.low), where(mask.high, x.high)};
+}
+template <class T>
+ACT_FN Vec<T> unless(Mask<T> mask, Vec<T> x) {
+  return {unless(mask.low, x.low), unless(mask.high, x.high)};
 }
 
 template <class T>

@@ -87,6 +87,16 @@ ACT_FN Power<V> power_where(M mask, Power<V> power) {
 template <class V>
 using MaskOf = decltype(V(0) < V(0));
 
+// x where mask holds, or does not; 0 elsewhere.
+template <class M, class V>
+ACT_FN V where(M mask, V x) {
+  return select(mask, x, V(0));
+}
+template <class M, class V>
+ACT_FN V unless(M mask, V x) {
+  return select(mask, V(0), x);
+}
+
 // What a function of several results gives.
 template <class V, int kCount>
 struct Results {
@@ -220,7 +230,7 @@ ACT_FN Pair<V> minus_abs(Pair<V> x) {
 // x with its leading word made hi, without the correction where that changes it.
 template <class V>
 ACT_FN Pair<V> with_head(Pair<V> x, V hi) {
-  return {hi, select(hi == x.hi, x.lo, V(0))};
+  return {hi, where(hi == x.hi, x.lo)};
 }
 template <class V>
 ACT_FN Pair<V> at_least(Pair<V> x, V least) {

@@ -200,6 +200,14 @@ ACT_FN SinCos<Dual<V>> sin_cos_of_product(Dual<V> a, Dual<V> x) {
   return {{s, c * angle}, {c, -s * angle}};
 }
 template <class V>
+ACT_FN Dual<V> sin_of_product(Dual<V> a, Dual<V> x) {
+  return sin_cos_of_product(a, x).sin;
+}
+template <class V>
+ACT_FN Dual<V> cos_of_product(Dual<V> a, Dual<V> x) {
+  return sin_cos_of_product(a, x).cos;
+}
+template <class V>
 ACT_FN Dual<V> log1p_of_any(Dual<V> u) {
   return {log1p_of_any(u.v), u.d / (V(1) + u.v)};
 }

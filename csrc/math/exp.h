@@ -156,8 +156,8 @@ struct RelativeExp {
       : base(row.base), n(row.n), shift_(row.shift_), lower_(row.lower_) {}
   ACT_FN explicit RelativeExp(V m) {
     const auto near = abs(m) < V(bound);
-    base = select(near, V(0), m);
-    const V top = select(near, m, V(0));
+    base = unless(near, m);
+    const V top = where(near, m);
     n = nearest(top, log2_e);
     shift_ = V(rounding_shift<V> + exponent_bias<V> + k) - n;
     // From here downwards the result is 0 after rounding.

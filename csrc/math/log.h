@@ -40,7 +40,7 @@ ACT_FN V log_of_pair(Pair<V> x, V shift = V(0)) {
 template <class V>
 ACT_FN V log1p_of_any(V u) {
   const auto x = sum(V(1), u);
-  return log_of_pair(Pair<V>{x.hi, select(abs(u) < V(inf), x.lo, V(0))});
+  return log_of_pair(Pair<V>{x.hi, where(abs(u) < V(inf), x.lo)});
 }
 
 // log(1 + a b) for an a > 0 and every b, whether a b overflows or not.
@@ -53,7 +53,7 @@ ACT_FN V log1p_of_product(V a, Pair<V> b) {
   const V unit(is_single<V> ? 0x1p-64 : 0x1p-512), smallest(is_single<V> ? 0x1p-60 : 0x1p-500);
   const auto far = z.hi > V(is_single<V> ? 0x1p80 : 0x1p640);
   const V hi = select(far, (at_least(a, smallest) * unit) * (select(far, b.hi, V(1) / unit) * unit), x.hi);
-  return log_of_pair(Pair<V>{hi, select(far, V(0), x.lo)}, select(far, V(2 * k), V(0)));
+  return log_of_pair(Pair<V>{hi, unless(far, x.lo)}, where(far, V(2 * k)));
 }
 
 }  // namespace act_ext

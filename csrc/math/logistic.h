@@ -17,9 +17,9 @@ struct Logistic {
 
   // sigmoid(z) denominator factor / divisor: where e is a factor, its power comes last.
   ACT_FN V times_top(Pair<V> factor, Pair<V> divisor) const {
-    const V part = select(negative, q, V(0)), top = fma(factor.hi, part, factor.hi);
+    const V part = where(negative, q), top = fma(factor.hi, part, factor.hi);
     if constexpr (is_single<V>) {
-      const V lost = fma(factor.hi, part, factor.hi - top) + fma(factor.hi, select(negative, rest, V(0)), factor.lo);
+      const V lost = fma(factor.hi, part, factor.hi - top) + fma(factor.hi, where(negative, rest), factor.lo);
       return scale(divided(Pair<V>{top, lost}, divisor), top_power);
     } else {
       return scale(top / divisor.hi, top_power);
@@ -46,7 +46,7 @@ ACT_FN V folded(V z, double limit) {
 template <class V>
 ACT_FN Pair<V> folded(Pair<V> z, double limit) {
   const V hi = folded(z.hi, limit), lo = select(z.hi < V(0), z.lo, -z.lo);
-  return {hi, select(hi > V(-limit), lo, V(0))};
+  return {hi, where(hi > V(-limit), lo)};
 }
 
 // z a V or a Pair.
@@ -230,7 +230,7 @@ ACT_FN ValueAndSlope<V> tanh_and_slope(V a) {
 template <class V>
 ACT_FN ValueAndSlope<V> tanh_and_slope(Pair<V> a) {
   const auto [value, slope] = tanh_and_slope(a.hi);
-  const V lo = select(a.hi < V(exp_limit<V> / 2), slope * a.lo, V(0));
+  const V lo = where(a.hi < V(exp_limit<V> / 2), slope * a.lo);
   return {value + lo, fma(V(-2) * value, lo, slope)};
 }
 

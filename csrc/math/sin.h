@@ -166,9 +166,18 @@ ACT_FN V sin_or_cos(V a, V x) {
   return select(enough, y, one_by_one([](auto a, auto x) { return Scalar<V>(sin_of_any<kCosine>(a, x)); }, a, x));
 }
 
+// Each alone, and both. (The compiler would not drop the one that nobody wants: it may come element by element.)
+template <class V>
+ACT_FN V sin_of_product(V a, V x) {
+  return sin_or_cos<false>(a, x);
+}
+template <class V>
+ACT_FN V cos_of_product(V a, V x) {
+  return sin_or_cos<true>(a, x);
+}
 template <class V>
 ACT_FN SinCos<V> sin_cos_of_product(V a, V x) {
-  return {sin_or_cos<false>(a, x), sin_or_cos<true>(a, x)};
+  return {sin_of_product(a, x), cos_of_product(a, x)};
 }
 
 }  // namespace act_ext
