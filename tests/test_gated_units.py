@@ -343,6 +343,16 @@ def test_tails_do_not_round_before_their_factors():
         torch.testing.assert_close(result.double(), exact, rtol=1e-6, atol=1e20 * 2**-149)
 
 
+def test_selus_constants_come_after_a_subnormal_number():
+    """Times them it would lose digits, which the other number then shows."""
+    small, large = torch.tensor([1.4e-45, 3e-42, -1.4e-45, -5e-40]), torch.full((4,), 1e30)
+    for gate, up in ((small, large), (large, small), (-large, small)):
+        exact = formula("seglu", {}, gate.double(), up.double(), torch.float32)
+        torch.testing.assert_close(F.seglu(gate, up).double(), exact, rtol=2**-23, atol=2**-149)
+    # What only the constant makes overflow.
+    assert F.seglu(torch.full((40,), 1.62e38), torch.full((40,), 1.9999)).isposinf().all()
+
+
 def test_errors():
     x = torch.randn(3, 4)
     with pytest.raises(TypeError, match=r"act_ext.swiglu\(\): argument 'gate' must be Tensor, not list"):

@@ -46,8 +46,16 @@ struct Selu {
   ACT_FN V forward(V x) const { return select(x < V(0), below(x), times_constant(x, lambda, lambda_rest)); }
   // The same times a factor, rounded once.
   ACT_FN V forward(V x, V factor) const {
-    const auto above = product(constant_pair<V>(lambda, lambda_rest), x);
-    return guarded_product(factor, select(x < V(0), below_in_two_words(x), above));
+    const auto slope_above = constant_pair<V>(lambda, lambda_rest);
+    if constexpr (has_pieces<V>) {
+      // Both numbers first: alone each may be subnormal.
+      const V bounded = at_least(x, V(SeluOver::low));
+      const auto slope = select(x < V(0), SeluOver::at(bounded), slope_above), part = product(bounded, factor);
+      const V quick = slope.hi * bounded * factor;
+      return select(abs(part.hi) < V(inf), copysign(rounded_product(slope, part), quick), quick);
+    } else {
+      return guarded_product(factor, select(x < V(0), below_in_two_words(x), product(slope_above, x)));
+    }
   }
   ACT_FN V slope(V x) const { return select(x > V(0), V(lambda), scaled_exp(V(depth), x)); }
   static bool result_suffices(const double*) { return true; }
@@ -62,14 +70,7 @@ struct Selu {
       return rounded(below_in_two_words(x));
     }
   }
-  ACT_FN static Pair<V> below_in_two_words(V x) {
-    if constexpr (has_pieces<V>) {
-      const V bounded = at_least(x, V(SeluOver::low));
-      return product(SeluOver::at(bounded), bounded);
-    } else {
-      return product(constant_pair<V>(depth, depth_rest), expm1_below(x));
-    }
-  }
+  ACT_FN static Pair<V> below_in_two_words(V x) { return product(constant_pair<V>(depth, depth_rest), expm1_below(x)); }
 };
 
 template <class V>

@@ -38,29 +38,36 @@ struct Squareplus {
   V b;
   ACT_FN V forward(V x) const {
     const auto r = scaled_root(abs(x));
-    const V above = V(0.5) * rounded(r.twice) / r.down,
-            below = divided(Pair<V>{V(0.5) * width() * r.down, V(0)}, r.twice);
+    const V above = V(0.5) * rounded(r.twice) * r.up, below = divided(half_width(r), r.twice, r.twice_inverse);
     return select(abs(x) < V(inf), select(x < V(0), below, above), at_least(x, V(0)));
   }
   ACT_FN V slope(V x) const {
     const auto r = scaled_root(abs(x));
-    const auto part = quotient(Pair<V>{V(0.5) * width() * r.down, V(0)}, r.root);
-    const V below = divided(part, r.twice) * r.down;
+    const auto part = quotient(half_width(r), r.root, r.root_inverse);
+    const V below = divided(part, r.twice, r.twice_inverse) * r.down;
     return select(x < V(0), below, keep_nan(x, V(1) - below));
   }
 
  private:
-  // sqrt(a^2 + b) and a + sqrt(a^2 + b), times a power of 2 where a^2 would overflow.
+  // sqrt(a^2 + b) and a + sqrt(a^2 + b), times a power of 2, `down`, where a^2 would overflow. The inverses, but for
+  // some roundings, and what the root rounds off come from one division.
   struct ScaledRoot {
     Pair<V> root, twice;
-    V down;
+    V root_inverse, twice_inverse, down, up;
   };
   ACT_FN ScaledRoot scaled_root(V x) const {
-    const V down = select(x > V(is_single<V> ? 1e18 : 1e150), V(is_single<V> ? 0x1p-70 : 0x1p-550), V(1));
+    const auto far = x > V(is_single<V> ? 1e18 : 1e150);
+    const V down = select(far, V(is_single<V> ? 0x1p-70 : 0x1p-550), V(1));
+    const V up = select(far, V(is_single<V> ? 0x1p70 : 0x1p550), V(1));
     const V a = at_most(x, V(std::numeric_limits<Scalar<V>>::max())) * down;
-    const auto r = root(sum_of_positive(width() * down * down, product(a, a)));
-    return {r, sum_of_positive(a, r), down};
+    const auto square = sum_of_positive(width() * down * down, product(a, a));
+    const V root = sqrt(square.hi);
+    const auto [twice, twice_rest] = sum_of_positive(a, root);
+    const V inverse = V(1) / (root * twice), root_inverse = twice * inverse;
+    const V rest = V(0.5) * (fma(-root, root, square.hi) + square.lo) * root_inverse;
+    return {{root, rest}, {twice, twice_rest + rest}, root_inverse, root * inverse, down, up};
   }
+  ACT_FN Pair<V> half_width(const ScaledRoot& r) const { return {V(0.5) * width() * r.down, V(0)}; }
   // b, if V's format takes it for 0 or infinity a normal number.
   ACT_FN V width() const { return clamp(b, V(is_single<V> ? 1e-37 : 1e-307), V(is_single<V> ? 1e38 : 1e307)); }
 };

@@ -177,6 +177,10 @@ template <class V>
 ACT_FN V rounded_product(V a, Pair<V> b) {
   return fma(a, b.hi, a * b.lo);
 }
+template <class V>
+ACT_FN V rounded_product(Pair<V> a, Pair<V> b) {
+  return fma(a.hi, b.hi, fma(a.hi, b.lo, a.lo * b.hi));
+}
 
 // The same also where a, b's first word or the product is infinite, so that there is no second word; 0 has the sign of
 // its factors.
@@ -252,17 +256,25 @@ ACT_FN Pair<V> quotient(V a, V b) {
   const V hi = a * inverse;
   return {hi, fma(-hi, b, a) * inverse};
 }
+// The same given 1 / b but for some roundings, which are made good.
 template <class V>
-ACT_FN Pair<V> quotient(Pair<V> a, Pair<V> b) {
-  const V inverse = V(1) / b.hi;
+ACT_FN Pair<V> quotient(Pair<V> a, Pair<V> b, V inverse) {
   const V hi = a.hi * inverse;
   return {hi, (fma(-hi, b.lo, a.lo) + fma(-hi, b.hi, a.hi)) * inverse};
 }
+template <class V>
+ACT_FN Pair<V> quotient(Pair<V> a, Pair<V> b) {
+  return quotient(a, b, V(1) / b.hi);
+}
 // a / b with little more than one rounding. What is taken off is +0 where a is 0: -0 stays.
 template <class V>
-ACT_FN V divided(Pair<V> a, Pair<V> b) {
-  const V inverse = V(1) / b.hi, y = a.hi * inverse;
+ACT_FN V divided(Pair<V> a, Pair<V> b, V inverse) {
+  const V y = a.hi * inverse;
   return fma(-(fma(y, b.lo, -a.lo) + fma(y, b.hi, -a.hi)), inverse, y);
+}
+template <class V>
+ACT_FN V divided(Pair<V> a, Pair<V> b) {
+  return divided(a, b, V(1) / b.hi);
 }
 
 // 1 / b with little more than one rounding.
@@ -307,12 +319,7 @@ ACT_FN V times_constant(V x, double factor, double rest) {
   return fma(x, V(below), x * V((factor - below) + rest));
 }
 
-// The square root of a positive number, and its inverse, in two words.
-template <class V>
-ACT_FN Pair<V> root(Pair<V> x) {
-  const V r = sqrt(x.hi);
-  return {r, V(0.5) * (fma(-r, r, x.hi) + x.lo) / r};
-}
+// The inverse square root of a positive number in two words.
 template <class V>
 ACT_FN Pair<V> inverse_root(Pair<V> x) {
   const V w = V(1) / sqrt(x.hi);
