@@ -46,6 +46,17 @@ def test_binary_step_has_zero_gradient_and_identity_one(case):
     assert x.grad.tolist() == [0.0 if case.name == "binary_step" else 3.0] * 5
 
 
+@pytest.mark.parametrize(("dtype", "b"), [(torch.float32, 1e-30), (torch.float64, 1e-210)])
+def test_second_derivative_of_a_narrow_squareplus(dtype, b):
+    """b / 2 (x^2 + b)^-3/2, to which terms add that are far larger."""
+    x = torch.linspace(-3, 3, 7, dtype=dtype) * b**0.5
+    x.requires_grad_()
+    slope = torch.autograd.grad(act_ext.functional.squareplus(x, b).sum(), x, create_graph=True)[0]
+    (second,) = torch.autograd.grad(slope.sum(), x)
+    part = x.detach() / b**0.5
+    torch.testing.assert_close(second * b**0.5, 0.5 * (part * part + 1) ** -1.5, rtol=1e-5, atol=0.0)
+
+
 def test_third_derivative_says_that_it_is_missing():
     x = torch.randn(5, dtype=torch.float64, requires_grad=True)
     first = torch.autograd.grad(act_ext.functional.mish(x).sum(), x, create_graph=True)[0]

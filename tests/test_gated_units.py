@@ -343,14 +343,22 @@ def test_tails_do_not_round_before_their_factors():
         torch.testing.assert_close(result.double(), exact, rtol=1e-6, atol=1e20 * 2**-149)
 
 
-def test_selus_constants_come_after_a_subnormal_number():
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_selus_constants_come_after_a_subnormal_number(dtype):
     """Times them it would lose digits, which the other number then shows."""
-    small, large = torch.tensor([1.4e-45, 3e-42, -1.4e-45, -5e-40]), torch.full((4,), 1e30)
-    for gate, up in ((small, large), (large, small), (-large, small)):
-        exact = formula("seglu", {}, gate.double(), up.double(), torch.float32)
-        torch.testing.assert_close(F.seglu(gate, up).double(), exact, rtol=2**-23, atol=2**-149)
-    # What only the constant makes overflow.
-    assert F.seglu(torch.full((40,), 1.62e38), torch.full((40,), 1.9999)).isposinf().all()
+    least, largest = torch.finfo(dtype).smallest_normal * torch.finfo(dtype).eps, torch.finfo(dtype).max
+    small = least * torch.tensor([1.0, 2100.0, -1.0, -360000.0], dtype=dtype)
+    large = torch.full_like(small, 2.0**100)
+    slope_at_0 = torch.tensor([1.0507009873554804934, 1.7580993408473766], dtype=dtype)
+    for gate, up in ((small, large), (large, small)):
+        exact = torch.where(gate > 0, *slope_at_0) * (gate * up)
+        torch.testing.assert_close(F.seglu(gate, up), exact, rtol=torch.finfo(dtype).eps, atol=least)
+    # What only the constant makes overflow; and nothing, times what it makes infinite.
+    big = torch.full((40,), 0.98 * largest, dtype=dtype)
+    assert F.seglu(big, torch.ones_like(big)).isposinf().all()
+    nothing = F.seglu(big, torch.zeros_like(big))
+    assert (nothing == 0).all()
+    assert not nothing.signbit().any()
 
 
 def test_errors():

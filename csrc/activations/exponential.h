@@ -44,18 +44,22 @@ struct Selu {
                              .facts = Facts{.infimum = -depth, .saturates = Saturates::below, .smoothness = 0},
                              .heavy = true};
   ACT_FN V forward(V x) const { return select(x < V(0), below(x), times_constant(x, lambda, lambda_rest)); }
-  // The same times a factor, rounded once.
+  // The same times a factor: of both first, since alone each may be subnormal, and then the constants. Rounded once,
+  // unless the first product is subnormal or overflows.
   ACT_FN V forward(V x, V factor) const {
-    const auto slope_above = constant_pair<V>(lambda, lambda_rest);
+    const auto negative = x < V(0);
+    const auto above = constant_pair<V>(lambda, lambda_rest);
+    Pair<V> value, constants;
     if constexpr (has_pieces<V>) {
-      // Both numbers first: alone each may be subnormal.
-      const V bounded = at_least(x, V(SeluOver::low));
-      const auto slope = select(x < V(0), SeluOver::at(bounded), slope_above), part = product(bounded, factor);
-      const V quick = slope.hi * bounded * factor;
-      return select(abs(part.hi) < V(inf), copysign(rounded_product(slope, part), quick), quick);
+      value = {at_least(x, V(SeluOver::low)), V(0)};
+      constants = select(negative, SeluOver::at(value.hi), above);
     } else {
-      return guarded_product(factor, select(x < V(0), below_in_two_words(x), product(slope_above, x)));
+      value = select(negative, expm1_below(x), Pair<V>{x, V(0)});
+      constants = select(negative, constant_pair<V>(depth, depth_rest), above);
     }
+    const auto part = product(value, factor);
+    return select(abs(part.hi) < V(inf), copysign(rounded_product(constants, part), part.hi),
+                  constants.hi * value.hi * factor);
   }
   ACT_FN V slope(V x) const { return select(x > V(0), V(lambda), scaled_exp(V(depth), x)); }
   static bool result_suffices(const double*) { return true; }
@@ -67,10 +71,9 @@ struct Selu {
       const V bounded = at_least(x, V(SeluOver::low));
       return rounded_product(bounded, SeluOver::at(bounded));
     } else {
-      return rounded(below_in_two_words(x));
+      return rounded(product(constant_pair<V>(depth, depth_rest), expm1_below(x)));
     }
   }
-  ACT_FN static Pair<V> below_in_two_words(V x) { return product(constant_pair<V>(depth, depth_rest), expm1_below(x)); }
 };
 
 template <class V>

@@ -209,14 +209,14 @@ struct SwigluClamped {
     }
   }
   ACT_FN V gate(V a) const { return value_of(Swish<V>{alpha}, at_most(a, limit)); }
-  ACT_FN V gate_slope(V a) const { return select(a > limit, V(0), Swish<V>{alpha}.slope(at_most(a, limit))); }
+  ACT_FN V gate_slope(V a) const { return unless(a > limit, Swish<V>{alpha}.slope(at_most(a, limit))); }
   template <class Rest>
   ACT_FN ValueAndSlope<V> gate_and_slope(V a, Rest&& rest) const {
     const auto [value, slope] = value_and_slope_of(Swish<V>{alpha}, at_most(a, limit), rest);
-    return {value, select(a > limit, V(0), slope)};
+    return {value, unless(a > limit, slope)};
   }
   ACT_FN V up(V u) const { return up_in_two_words(u).hi; }
-  ACT_FN V up_slope(V u) const { return select(abs(u) > limit, V(0), V(1)); }
+  ACT_FN V up_slope(V u) const { return unless(abs(u) > limit, V(1)); }
 
  private:
   ACT_FN Pair<V> up_in_two_words(V u) const { return sum(clamp(u, -limit, limit), V(1)); }

@@ -49,8 +49,8 @@ struct Squareplus {
   }
 
  private:
-  // sqrt(a^2 + b) and a + sqrt(a^2 + b), times a power of 2, `down`, where a^2 would overflow. The inverses, but for
-  // some roundings, and what the root rounds off come from one division.
+  // sqrt(a^2 + b) and a + sqrt(a^2 + b), times a power of 2, `down`, where a^2 would overflow; `up` is its inverse. The
+  // inverses, but for some roundings, and what the root rounds off come from one division.
   struct ScaledRoot {
     Pair<V> root, twice;
     V root_inverse, twice_inverse, down, up;
@@ -63,9 +63,10 @@ struct Squareplus {
     const auto square = sum_of_positive(width() * down * down, product(a, a));
     const V root = sqrt(square.hi);
     const auto [twice, twice_rest] = sum_of_positive(a, root);
-    const V inverse = V(1) / (root * twice), root_inverse = twice * inverse;
+    const V inverse = V(1) / as_constant(root * twice);
+    const V root_inverse = as_constant(twice * inverse), twice_inverse = as_constant(root * inverse);
     const V rest = V(0.5) * (fma(-root, root, square.hi) + square.lo) * root_inverse;
-    return {{root, rest}, {twice, twice_rest + rest}, root_inverse, root * inverse, down, up};
+    return {{root, rest}, {twice, twice_rest + rest}, root_inverse, twice_inverse, down, up};
   }
   ACT_FN Pair<V> half_width(const ScaledRoot& r) const { return {V(0.5) * width() * r.down, V(0)}; }
   // b, if V's format takes it for 0 or infinity a normal number.

@@ -291,12 +291,15 @@ class AcrossRows {
  public:
   using Vector = V;
   static constexpr int64_t kShort = 256;
-  // With a maximum, what is read first is kept, in order, for the next passes: so many vectors. The others have one
-  // more pass, which finds what it reads in a cache.
+  // With a maximum, the input is kept, in order, for the next passes: so many vectors of it. The others have one more
+  // pass, which finds what it reads in a cache.
   static constexpr int64_t kKept = F::has_max ? (int64_t{1} << 18) / sizeof(V) : 0;
+  static_assert(!F::has_max || F::inputs == 1);
+  // Of how many elements, in vectors of rows, the inputs stay at hand between two passes.
   static constexpr int64_t kCached = F::has_max ? kKept : (int64_t{1} << 19) / (kSize * sizeof(S) * F::inputs);
 
-  // steps: from element to element, in bytes. kept: null where a vector of rows is longer than kKept.
+  // steps: from element to element, in bytes. kept: null where a vector of rows is longer than kKept; not used without
+  // a maximum.
   AcrossRows(const int64_t* steps, int64_t length, double sign, V* kept) : sign_(sign), length_(length), kept_(kept) {
     for (int k = 0; k < F::outputs; ++k) out_steps_[k] = steps[k];
     for (int k = 0; k < F::inputs; ++k) in_steps_[k] = steps[F::outputs + k];

@@ -328,6 +328,12 @@ ACT_FN Pair<V> inverse_root(Pair<V> x) {
   return {w, V(0.5) * w * fma(-t.lo, w, fma(-t.hi, w, V(1)))};
 }
 
+// What an exact result does not depend on to first order, and its derivative should not either: see math/dual.h.
+template <class V>
+ACT_FN V as_constant(V x) {
+  return x;
+}
+
 // value where x is a number, x where it is NaN.
 template <class V>
 ACT_FN V keep_nan(V x, V value) {

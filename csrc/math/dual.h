@@ -91,6 +91,17 @@ ACT_FN Dual<V> minus_abs(Dual<V> a) {
   return -abs(a);
 }
 
+// Of two that are equal, the larger and the smaller would be the same one.
+template <class V>
+ACT_FN Pair<Dual<V>> sum_of_positive(Dual<V> a, Dual<V> b) {
+  const auto [hi, lo] = sum_of_positive(a.v, b.v);
+  return {{hi, a.d + b.d}, {lo, V(0)}};
+}
+template <class V>
+ACT_FN Dual<V> as_constant(Dual<V> x) {
+  return {x.v, V(0)};
+}
+
 template <class V>
 ACT_FN Dual<V> nearest(Dual<V> x, double factor) {
   return {nearest(x.v, factor), V(0)};

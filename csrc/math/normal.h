@@ -181,7 +181,7 @@ ACT_FN ErfAndDecay<V> erf_and_decay(V s) {
   const auto linear = product(s, c.hi);
   const V z = s * s, near_rest = fma(s, fma(z, erf_tail(z), c.lo), linear.lo);
   const auto large = s > V(1);
-  return {{select(large, far, linear.hi), select(large, V(0), near_rest)}, decay, loss};
+  return {{select(large, far, linear.hi), unless(large, near_rest)}, decay, loss};
 }
 
 // Phi(x), the probability that N < x, for x up to sqrt(2), where its sum does not cancel much.
