@@ -58,6 +58,7 @@ struct Spec {
   std::optional<Facts> facts = std::nullopt;
   Saves saves = Saves::input;
   // True where the slope is exactly 0 on an interval: there the gradient is 0, be grad_output inf or NaN, as in torch.
+  // Where it is 1 elsewhere, the struct's `open` tells where, and backward passes the gradient on without a product.
   bool gates = false;
   // True where the arithmetic, not memory, bounds the speed: threads then pay off on shorter tensors. It never does for
   // a slope from a saved result.

@@ -162,6 +162,11 @@ def checked_inputs() -> Inputs:
     return Inputs(multiple * -(-step // multiple), min(points, *taken["float64"]))
 
 
+# In units in the last place: by so much the errors may differ between processors, because torch's functions in float64,
+# of which the references are made, do: tanh is MKL's on Intel's, SLEEF's elsewhere.
+REFERENCE_ROUNDING = 1e-6
+
+
 def worse_than_published(results: dict[str, dict[str, Any]]) -> list[str]:
     """What is less accurate in act_ext's results than was published."""
     published = json.loads(PUBLISHED.read_text())["results"]
@@ -172,7 +177,7 @@ def worse_than_published(results: dict[str, dict[str, Any]]) -> list[str]:
             continue
         for what, stats in found.items():
             limit = published[key][what]
-            if stats["worst"] > limit["worst"] or stats["wrong"] > limit["wrong"]:
+            if stats["worst"] > limit["worst"] + REFERENCE_ROUNDING or stats["wrong"] > limit["wrong"]:
                 worse.append(
                     f"{key} {what}: {stats['worst']:.3f} ULP at {hexadecimal(stats['input'])}, {stats['wrong']} wrong;"
                     f" published: {limit['worst']:.3f}, {limit['wrong']}"
