@@ -92,11 +92,14 @@ print("ready", flush=True)
 while True:
     act_ext.functional.mish(x)"""
     child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert child.stdout.readline() == "ready\n"
-    time.sleep(0.5)
-    child.send_signal(signal.SIGINT)
-    assert "KeyboardInterrupt" in child.communicate(timeout=60)[1]
-    assert child.returncode != 0
+    try:
+        assert child.stdout.readline() == "ready\n"
+        time.sleep(0.5)
+        child.send_signal(signal.SIGINT)
+        assert "KeyboardInterrupt" in child.communicate(timeout=60)[1]
+        assert child.returncode != 0
+    finally:
+        child.kill()  # it would run on for ever
 
 
 def test_fuzz():
