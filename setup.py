@@ -45,6 +45,7 @@ if platform.machine() == "x86_64":
 MATH_FLAGS = ["-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
 WARNINGS = ["-Wall", "-Wno-unknown-pragmas", "-Wno-psabi", "-Wno-ignored-attributes"]
 WARNINGS += ["-Wno-uninitialized", "-Wno-maybe-uninitialized"]  # of gcc's own headers
+WARNINGS += ["-Wno-sign-compare"]  # of torch's headers, once precompiled
 CXX_FLAGS = ["-std=c++20", "-g0", "-fPIC", "-fvisibility=hidden", "-fopenmp", *WARNINGS]
 CXX_FLAGS += ["-DAT_PER_OPERATOR_HEADERS"]  # no header of torch's includes all of its operators' headers
 # g++ compiles a tenth faster if it does not look for memory to free, up to 1.1 GB a file in place of 0.9. clang has no
@@ -59,6 +60,8 @@ if SANITIZERS:
     MATH_FLAGS[0] = "-O1"
     CPU_FLAGS = {name: flags + ["-fno-sanitize=undefined"] * (name != "DEFAULT") for name, flags in CPU_FLAGS.items()}
     LINK_FLAGS.append(f"-fsanitize={SANITIZERS}")
+TORCH_FLAGS = [*CXX_FLAGS, "-O2"]
+PRECOMPILED = ROOT / "csrc" / "torch" / "precompiled.h"
 NVCC_FLAGS = ["-std=c++20", "-O3", "-fmad=false", "-Xcompiler=-fvisibility=hidden"]
 
 
@@ -137,13 +140,41 @@ class BuildExt(cpp_extension.BuildExtension):
         self.build_temp = str(BUILD / "temp")
 
     def build_extensions(self):
-        self.compiler_flags = GXX_FLAGS if require_compiler() == "g++" else []
+        gxx = require_compiler() == "g++"
+        self.compiler_flags = GXX_FLAGS if gxx else []
         for ext in self.extensions:
             ext.extra_compile_args["cxx"] += self.compiler_flags
+        self.precompiled_flags = self.start_to_precompile() if gxx else list
         super().build_extensions()
         sets = ", ".join(name.lower() for name in CPU_FLAGS)
         cuda = f"yes ({CUDA_REASON})" if WITH_CUDA else f"no ({CUDA_REASON})"
         print(f"act_ext: built for torch {torch.__version__}; CPU kernels: {sets}; CUDA kernels: {cuda}")
+
+    def start_to_precompile(self):
+        """Has g++ compile PRECOMPILED while the kernels are compiled. Returns a function that waits for it and returns
+        the flags for its use, none if it failed."""
+        header = Path(self.build_temp).resolve() / PRECOMPILED.name
+        compiled = header.with_name(header.name + ".gch")
+        part = header.with_name(header.name + ".part")
+        flags = ["-include", str(header)]
+        newest = max(path.stat().st_mtime for path in (PRECOMPILED, Path(__file__)))
+        if compiled.exists() and compiled.stat().st_mtime > newest:
+            return lambda: flags
+        header.parent.mkdir(parents=True, exist_ok=True)
+        # What g++ reads instead, should it not accept the compiled one: of another g++, say.
+        shutil.copy(PRECOMPILED, header)
+        folders = [*self.extensions[0].include_dirs, *self.compiler.include_dirs]
+        command = [*shlex.split(os.environ.get("CXX", "c++")), *self.compiler.compiler_so[1:]]
+        command += [*(f"-I{folder}" for folder in folders), *TORCH_FLAGS, *self.compiler_flags]
+        process = subprocess.Popen([*command, "-x", "c++-header", str(header), "-o", str(part)])
+
+        def finish():
+            if process.wait() != 0:
+                return []
+            part.rename(compiled)
+            return flags
+
+        return finish
 
     def build_extension(self, ext):
         if ext.name == "act_ext.libact_ext":
@@ -161,6 +192,9 @@ class BuildExt(cpp_extension.BuildExtension):
                     },
                     depends=ext.depends,
                 )
+            flags = self.precompiled_flags()
+            for each in self.extensions:
+                each.extra_compile_args["cxx"] += flags
         else:
             ext.library_dirs.insert(0, os.path.join(self.build_lib, "act_ext"))
         super().build_extension(ext)
@@ -197,7 +231,7 @@ def op_library():
     library = extension(
         "act_ext.libact_ext",
         ["csrc/registry.cpp", *portable, *sources("torch"), *cuda_sources],
-        extra_compile_args={"cxx": [*CXX_FLAGS, "-O2", *define], "nvcc": NVCC_FLAGS},
+        extra_compile_args={"cxx": [*TORCH_FLAGS, *define], "nvcc": NVCC_FLAGS},
         extra_link_args=LINK_FLAGS,
         depends=HEADERS,
     )
@@ -210,7 +244,7 @@ def python_module():
     return cpp_extension.CppExtension(
         "act_ext._C",
         sources("python"),
-        extra_compile_args={"cxx": [*CXX_FLAGS, "-O2"]},
+        extra_compile_args={"cxx": [*TORCH_FLAGS]},
         libraries=["act_ext"],
         runtime_library_dirs=["$ORIGIN"],
         depends=HEADERS,

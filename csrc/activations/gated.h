@@ -130,7 +130,8 @@ struct Swish {
     const V part = select(below, top.hi, -top.hi), share = select(below, tail.hi, V(1) - tail.hi);
     const auto value = step(part, tail.hi, unless(below, top.hi));
     const V rest = fma(top.lo, share, fma(part, tail.lo, value.lo));
-    return {(abs(z.hi) < V(-SigmoidBelow::low)) & (abs(top.hi) < V(inf)), copysign(value.hi + rest, top.hi)};
+    const MaskOf<V> holds = (abs(z.hi) < V(-SigmoidBelow::low)) & (abs(top.hi) < V(inf));
+    return {holds, copysign(value.hi + rest, top.hi)};
   }
   ACT_FN V slope(V x) const { return logistic_gate_slope(product(beta, x)); }
   ACT_FN Near<V> near_slope(V x) const { return in_pieces_below<SiluSlopeBelow>(product(beta, x)); }
@@ -239,7 +240,8 @@ struct GeluInBfloat16 : Gelu<V> {
   }
   ACT_FN Near<V, ValueAndSlope<V>> near_value_and_slope(V x) const {
     const auto value = near_forward(x), slope = near_slope(x);
-    return {value.holds & slope.holds, {value.value, slope.value}};
+    const MaskOf<V> holds = value.holds & slope.holds;
+    return {holds, {value.value, slope.value}};
   }
 
  private:
