@@ -92,6 +92,15 @@ def test_extreme_parameters():
         assert not y.grad.isnan().any()
 
 
+@pytest.mark.parametrize("b", [1e-37, 1e-25, 1e-18, 1e-14, 1.0, 1e20])
+def test_squareplus_far_below_zero(b):
+    x = -torch.logspace(17.9, 38.5, 1001)
+    wide = x.double()
+    exact = float(torch.tensor(b)) / 2 / ((wide * wide + b).sqrt() - wide)
+    last_place = (torch.nextafter(exact.float(), torch.tensor(INF)) - exact.float()).double()
+    assert ((act_ext.functional.squareplus(x, b=b).double() - exact).abs() <= last_place).all()
+
+
 def test_every_op_has_limits():
     assert set(LIMITS) == {case.name for case in DEFAULTS}
 

@@ -22,6 +22,7 @@ from mpmath import (
     mpf,
     nstr,
     pi,
+    polyval,
     sin,
     sqrt,
     tanh,
@@ -248,6 +249,9 @@ def fit(table: Table, piece: int) -> tuple[list[mpf], mpf]:
     low, high = table.ends(piece)
     if low <= 0 <= high and table.f(mpf(0)) == 0:
         return fit_around(table, mpf(0), low, high)
+    if 0 in (low, high) and table.f(mpf(0)) == 0.5:
+        # Exact there: 1 less the function is rounded as if it were of twice its size.
+        return fit_around(table, mpf(0), low, high, to_float(diff(table.f, mpf(0))))
     # Near the middle, or its distance to the farther end would magnify what the coefficients round off.
     middle, step = (low + high) / 2, (high - low) / 2**16
     rounding = {}
@@ -262,18 +266,19 @@ def fit(table: Table, piece: int) -> tuple[list[mpf], mpf]:
     return min((fit_around(table, p, low, high) for p in sorted(rounding, key=rounding.get)[:4]), key=lambda of: of[1])
 
 
-def fit_around(table: Table, point: mpf, low: mpf, high: mpf) -> tuple[list[mpf], mpf]:
+def fit_around(table: Table, point: mpf, low: mpf, high: mpf, *slope: mpf) -> tuple[list[mpf], mpf]:
+    """With that slope at the point, if one is given: what it rounds off, the other coefficients make good."""
     # Least squares, on points that lie as dense at the ends as the polynomial with the least error wants them.
-    constant, count = table.f(point), 3 * table.degree
+    given, count = [table.f(point), *slope], 3 * table.degree
     nodes = [(low + high) / 2 + (high - low) / 2 * cos(pi * (i + mpf(1) / 2) / count) - point for i in range(count)]
-    system, right = matrix(count, table.degree), matrix(count, 1)
+    system, right = matrix(count, table.degree + 1 - len(given)), matrix(count, 1)
     for i, h in enumerate(nodes):
         weight = 1 / table.scale(point + h)
-        for j in range(table.degree):
-            system[i, j] = weight * h ** (j + 1)
-        right[i] = weight * (table.f(point + h) - constant)
+        for j in range(system.cols):
+            system[i, j] = weight * h ** (len(given) + j)
+        right[i] = weight * (table.f(point + h) - polyval(given[::-1], h))
     solution = lu_solve(system.T * system, system.T * right)
-    coefficients = [to_float(c) if c else c for c in (constant, *solution)]
+    coefficients = [to_float(c) if c else c for c in (*given, *solution)]
 
     def error(x: mpf) -> mpf:
         value = sum(c * (x - point) ** k for k, c in enumerate(coefficients))

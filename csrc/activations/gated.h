@@ -12,15 +12,15 @@ constexpr Facts with_dip(double infimum, double minimum_at) {
   return {.infimum = infimum, .minimum_at = minimum_at, .monotonic = false, .saturates = Saturates::below};
 }
 
-// x sigmoid(z), given e^-z: x is multiplied by a power of 2 and divided by a sum that is rounded once.
-template <class V>
+// x sigmoid(z), given e^-z: x is multiplied by a power of 2 and divided by a sum. Unless it is asked to be exact but
+// for little more than one rounding, the sum is rounded too.
+template <bool kExact, class V>
 ACT_FN V logistic_gate(V x, ExpRatio<V> e) {
-  return x * e.bottom / e.sum;
-}
-// The same with little more than one rounding.
-template <class V>
-ACT_FN V exact_logistic_gate(V x, ExpRatio<V> e) {
-  return divided(Pair<V>{x * e.bottom, V(0)}, e.denominator());
+  if constexpr (kExact) {
+    return divided(Pair<V>{x * e.bottom, V(0)}, e.denominator());
+  } else {
+    return x * e.bottom / e.sum;
+  }
 }
 
 // The slope of x sigmoid(z) for a z proportional to x: s(z) (1 + z s(-z)). z a V or a Pair.
@@ -48,19 +48,19 @@ ACT_FN ValueAndSlope<V> gate_and_slope_by_tail(V x, MaskOf<V> below, T tail, W w
 // Of x sigmoid(z) for an odd function z of x, given w = -|x dz/dx|, 1 + w, and `bounded`: -|x|, or |x| where z falls,
 // no larger than where sigmoid(-|z|) becomes 0. Above 0 value and slope are x and 1 less those below. z a V or a Pair.
 template <class V, class X>
-ACT_FN ValueAndSlope<V> logistic_gate_and_slope(V x, X z, V w, V one_and_w, V bounded) {
+ACT_FN ValueAndSlope<V> logistic_gate_and_slope(V x, X z, V w, Pair<V> one_and_w, V bounded) {
   const auto above = head(z) >= V(0);
   const ExpRatio<V> e = exp_ratio(-folded(z, bottom_zero<V>));
   const V inverse = act_ext::inverse(e.quick_denominator());
   // Small results may be subnormal: the power of 2 comes last.
-  const V slope = fma(-w, e.bottom * inverse, one_and_w) * inverse * e.bottom;
+  const V slope = (one_and_w.hi + fma(-w, e.bottom * inverse, one_and_w.lo)) * inverse * e.bottom;
   return {fma(bounded * e.bottom, inverse, select(above, x, V(-0.0))), select(above, V(1) - slope, slope)};
 }
 // The same for a z that is proportional to x: w is -|z|.
 template <class V>
 ACT_FN ValueAndSlope<V> logistic_gate_and_slope(V x, Pair<V> z, V bounded) {
   const auto w = folded(z, bottom_zero<V>);
-  return logistic_gate_and_slope(x, z, w.hi, (V(1) + w.hi) + w.lo, bounded);
+  return logistic_gate_and_slope(x, z, w.hi, sum_of_ordered(V(1), w), bounded);
 }
 
 template <class V>
@@ -72,9 +72,10 @@ struct Silu {
                              .paper = "arXiv:1702.03118",
                              .facts = with_dip(-0.27846454276107380, -1.2784645427610738),
                              .heavy = true};
+  template <bool kExact = false>
   ACT_FN V forward(V x) const {
     const V above = at_least(x, V(-gate_zero<V>));
-    return select(x < V(sigmoid_is_one<V>), logistic_gate(above, exp_ratio(-above)), x);
+    return select(x < V(sigmoid_is_one<V>), logistic_gate<kExact>(above, exp_ratio(-above)), x);
   }
   ACT_FN V slope(V x) const { return logistic_gate_slope(x); }
   ACT_FN Near<V> near_slope(V x) const { return in_pieces_below<SiluSlopeBelow>(x); }
@@ -84,7 +85,7 @@ struct Silu {
   }
   ACT_FN ValueAndSlope<V> value_and_slope(V x) const {
     const V bounded = folded(x, bottom_zero<V>);
-    return logistic_gate_and_slope(x, x, bounded, V(1) + bounded, bounded);
+    return logistic_gate_and_slope(x, x, bounded, sum_of_ordered(V(1), bounded), bounded);
   }
 };
 
@@ -109,12 +110,13 @@ struct Swish {
                              .heavy = true};
   V beta;
   // Or, for floats, a factor times that: it comes first, because the value may be subnormal.
-  template <class... Factor>
+  template <bool kExact = has_pieces<V>, class... Factor>
   ACT_FN V forward(V x, Factor... factor) const {
     const auto z = product(beta, x);
     // Where the gate is 0 after any rounding, x must not outweigh it.
     const V bounded = select(z.hi < V(-exp_limit<V>), copysign(V(0), x), x);
-    return select(z.hi > V(sigmoid_is_one<V>), rounded(times(x, factor...)), gate(times(bounded, factor...), z));
+    return select(z.hi > V(sigmoid_is_one<V>), rounded(times(x, factor...)),
+                  gate<kExact>(times(bounded, factor...), z));
   }
   ACT_FN Near<V> near_forward(V x) const {
     // x s(z), above 0 as x - x s(-z).
@@ -143,7 +145,8 @@ struct Swish {
     const auto z = product(beta, x);
     const V bounded = clamp(x, V(-gate_zero<V>), V(gate_zero<V>));
     const auto quick = logistic_gate_and_slope(x, z, select(z.hi < V(0), bounded, -bounded));
-    const auto holds = abs(beta) >= V(1);
+    // Next to subnormal numbers what rounds off shows.
+    const MaskOf<V> holds = (abs(beta) >= V(1)) & (z.hi > V(-small_gate<V>));
     return {AtOnce()(Near<V>{holds, quick.value}, x, [this](V x) { return forward(x); }),
             AtOnce()(Near<V>{holds, quick.slope}, x, [this](V x) { return slope(x); })};
   }
@@ -152,12 +155,13 @@ struct Swish {
   ACT_FN static Pair<V> times(V x) { return {x, V(0)}; }
   ACT_FN static Pair<V> times(V x, Pair<V> factor) { return product(factor, x); }
   // x / (1 + e^-z), a power of 2 divided out of the sum.
+  template <bool kExact>
   ACT_FN static V gate(Pair<V> x, Pair<V> z) {
     const Exp<V> e = exp_parts(clamped(-z, V(-sigmoid_is_one<V>), V(exp_limit<V>)));
     const Power<V> power(-e.n);
     const V unit = scale(V(1), power), both = V(1) + unit;
     const V lost = (V(1) - both) + unit;
-    if (!has_pieces<V>) return scale(x.hi / (both + (e.q + lost)), power);
+    if (!kExact) return scale(x.hi / (both + (e.q + lost)), power);
     const auto bottom = sum(both, e.q);
     return scale(divided(x, Pair<V>{bottom.hi, bottom.lo + (lost + e.rest)}), power);
   }
@@ -172,12 +176,11 @@ struct QuickGelu {
                              .paper = "arXiv:1606.08415",
                              .facts = with_dip(-0.16361018963635358, -0.75115425544128895),
                              .heavy = true};
+  // For floats pieces give what is usual, and speed matters less.
+  template <bool kExact = has_pieces<V>>
   ACT_FN V forward(V x) const {
     const V above = at_least(x, V(-gate_zero<V> / 1.702));
-    const auto e = exp_ratio(-argument(above));
-    // For floats pieces give what is usual, and speed matters less.
-    const V below = has_pieces<V> ? exact_logistic_gate(above, e) : logistic_gate(above, e);
-    return select(x < V(sigmoid_is_one<V>), below, x);
+    return select(x < V(sigmoid_is_one<V>), logistic_gate<kExact>(above, exp_ratio(-argument(above))), x);
   }
   ACT_FN Near<V> near_forward(V x) const { return less_pieces<QuickGeluTail>(x); }
   ACT_FN V slope(V x) const { return logistic_gate_slope(argument(x)); }
@@ -263,8 +266,7 @@ struct GeluTanh {
                              .heavy = true};
   ACT_FN V forward(V x) const {
     const V above = at_least(x, V(-lowest));
-    const auto e = exp_ratio(-argument(above));
-    return select(x < V(one), exact_logistic_gate(above, e), x);
+    return select(x < V(one), logistic_gate<true>(above, exp_ratio(-argument(above))), x);
   }
   ACT_FN Near<V> near_forward(V x) const { return less_pieces<GeluTanhTail>(x, reach); }
   ACT_FN V slope(V x) const {
@@ -284,8 +286,8 @@ struct GeluTanh {
   ACT_FN ValueAndSlope<V> value_and_slope(V x) const {
     const V bounded = clamp(x, V(-limit), V(limit)), below = minus_abs(bounded);
     const auto dz = derivative_of_argument(bounded);
-    const V one_and_w = fma(dz.hi, below, fma(dz.lo, below, V(1)));
-    return logistic_gate_and_slope(x, argument(bounded), dz.hi * below, one_and_w, below);
+    const auto w = product(dz, below);
+    return logistic_gate_and_slope(x, argument(bounded), w.hi, sum_of_ordered(V(1), w), below);
   }
 
  private:

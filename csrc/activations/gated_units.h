@@ -14,7 +14,11 @@ struct GatedBy {
   static constexpr bool in_pieces = value_in_pieces<F<V>, V>, both_in_pieces = act_ext::both_in_pieces<F<V>, V>;
   template <class Rest>
   ACT_FN V forward(V a, V u, Rest&& rest) const {
-    return value_of(F<V>{}, a, rest) * u;
+    if constexpr (!has_pieces<V> && requires(F<V> activation) { activation.template forward<true>(a); }) {
+      return F<V>{}.template forward<true>(a) * u;
+    } else {
+      return value_of(F<V>{}, a, rest) * u;
+    }
   }
   ACT_FN V gate(V a) const { return value_of(F<V>{}, a); }
   ACT_FN V gate_slope(V a) const {
@@ -75,7 +79,7 @@ struct Swiglu : GatedBy<Silu, V> {
       const auto [holds, value] = times_pieces_below<SigmoidBelow>(a);
       return rest(Near<V>{holds, value * u}, a, [u](V a) { return Swish<V>{V(1)}.forward(a) * u; });
     } else {
-      return Silu<V>{}.forward(a) * u;
+      return GatedBy<Silu, V>::forward(a, u, rest);
     }
   }
 };
@@ -205,7 +209,7 @@ struct SwigluClamped {
         return select(abs(y) < V(inf), copysign(y, gate * factor.hi), swish.forward(gate) * factor.hi);
       });
     } else {
-      return guarded_product(swish.forward(gate), factor);
+      return guarded_product(swish.template forward<true>(gate), factor);
     }
   }
   ACT_FN V gate(V a) const { return value_of(Swish<V>{alpha}, at_most(a, limit)); }

@@ -38,22 +38,23 @@ struct Squareplus {
   V b;
   ACT_FN V forward(V x) const {
     const auto r = scaled_root(abs(x));
-    const V above = V(0.5) * rounded(r.twice) * r.up, below = divided(half_width(r), r.twice, r.twice_inverse);
-    return select(abs(x) < V(inf), select(x < V(0), below, above), at_least(x, V(0)));
+    const V above = V(0.5) * rounded(r.twice) * r.up, below = divided(half_width(r.before), r.twice, r.twice_inverse);
+    return select(abs(x) < V(inf), select(x < V(0), below * r.after, above), at_least(x, V(0)));
   }
   ACT_FN V slope(V x) const {
     const auto r = scaled_root(abs(x));
-    const auto part = quotient(half_width(r), r.root, r.root_inverse);
+    const auto part = quotient(half_width(r.down), r.root, r.root_inverse);
     const V below = divided(part, r.twice, r.twice_inverse) * r.down;
     return select(x < V(0), below, keep_nan(x, V(1) - below));
   }
 
  private:
   // sqrt(a^2 + b) and a + sqrt(a^2 + b), times a power of 2, `down`, where a^2 would overflow; `up` is its inverse. The
-  // inverses, but for some roundings, and what the root rounds off come from one division.
+  // inverses, but for some roundings, and what the root rounds off come from one division. What they divide is
+  // multiplied by `down` before that, or after it if it is so small that it would be subnormal.
   struct ScaledRoot {
     Pair<V> root, twice;
-    V root_inverse, twice_inverse, down, up;
+    V root_inverse, twice_inverse, down, up, before, after;
   };
   ACT_FN ScaledRoot scaled_root(V x) const {
     const auto far = x > V(is_single<V> ? 1e18 : 1e150);
@@ -66,9 +67,11 @@ struct Squareplus {
     const V inverse = V(1) / as_constant(root * twice);
     const V root_inverse = as_constant(twice * inverse), twice_inverse = as_constant(root * inverse);
     const V rest = V(0.5) * (fma(-root, root, square.hi) + square.lo) * root_inverse;
-    return {{root, rest}, {twice, twice_rest + rest}, root_inverse, twice_inverse, down, up};
+    const auto small = b < V(is_single<V> ? 1e-15 : 1e-140);
+    const V before = select(small, V(1), down), after = select(small, down, V(1));
+    return {{root, rest}, {twice, twice_rest + rest}, root_inverse, twice_inverse, down, up, before, after};
   }
-  ACT_FN Pair<V> half_width(const ScaledRoot& r) const { return {V(0.5) * width() * r.down, V(0)}; }
+  ACT_FN Pair<V> half_width(V scaling) const { return {V(0.5) * width() * scaling, V(0)}; }
   // b, if V's format takes it for 0 or infinity a normal number.
   ACT_FN V width() const { return clamp(b, V(is_single<V> ? 1e-37 : 1e-307), V(is_single<V> ? 1e38 : 1e307)); }
 };

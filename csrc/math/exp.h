@@ -108,11 +108,13 @@ struct ExpRatio {
   ACT_FN Pair<V> denominator() const { return {sum, sum_rest}; }
 };
 
-// Below -exp_zero e^x is 0 after rounding; below -gate_zero x e^x is.
+// Below -exp_zero e^x is 0 after rounding; below -gate_zero x e^x is, and below -small_gate it may soon be subnormal.
 template <class V>
 inline constexpr double exp_zero = is_single<V> ? 104.0 : 745.2;
 template <class V>
 inline constexpr double gate_zero = is_single<V> ? 108.7 : 751.9;
+template <class V>
+inline constexpr double small_gate = is_single<V> ? 80.0 : 690.0;
 
 // For x between -65 (-600 in double) and bottom_zero, where bottom is 0, or NaN; x a V or a Pair.
 template <class V>

@@ -86,7 +86,7 @@ ACT_FN Pair<V> mills_ratio_in_two_words(V a) {
   // The sum's second word is exact also where a is the larger: 4 is a multiple of the last place.
   const auto sum = sum_of_ordered(V(4), a);
   const V inverse = V(1) / sum.hi, rest = inverse * fma(-inverse, sum.lo, fma(-inverse, sum.hi, V(1)));
-  const V t = fma(V(-8), rest, fma(V(-8), inverse, V(1)));
+  const V t = fma(V(-8), inverse, V(1)), small = fma(V(-8), rest, fma(V(-8), inverse, V(1) - t));
   const V tail =
       horner(t, 0.38713740074221483257, -0.18652185795965858291, 0.060396574890920134118, -0.0075401889666847168696,
              -0.0034796923670308643634, 0.0016308184570007727239, 0.00013334430827641093529, -0.00023109493085581490728,
@@ -94,8 +94,12 @@ ACT_FN Pair<V> mills_ratio_in_two_words(V a) {
              -6.2938092302471324438e-7, 1.0215278458709914438e-6, 2.7125044999649773518e-7, -1.5502888664636401726e-7,
              -8.4801166379772968551e-8, 1.3449786290005313105e-8, 1.9241737442464287118e-8, 1.7622793111446944385e-9,
              -2.4201550382494735776e-9, -6.7277504401421341926e-10);
-  const V second = fma(t, tail, V(-0.60789664197189209542));
-  return product(step(t, second, constant_pair<V>(0.75528513041575149241)), Pair<V>{inverse, rest});
+  // What the last steps round off, and t, would show where |t| is 1.
+  const auto c = constant_pair<V>(-0.6078966419718921, -1.325e-17);
+  const V second = fma(t, tail, c.hi), lost = fma(t, tail, c.hi - second) + c.lo;
+  const auto value = step(t, second, constant_pair<V>(0.7552851304157515, -2.313e-17));
+  const V below = fma(t, lost, fma(fma(t, tail, second), small, value.lo));
+  return product(Pair<V>{value.hi, below}, Pair<V>{inverse, rest});
 }
 template <class V>
   requires(!is_single<V>)
