@@ -195,6 +195,7 @@ TABLES = [
     Table("SiluSlopeBelow", "The slope of x sigmoid(x) at -|x|", silu_slope, 4 / 3, 7, -15, -1.2785),
     Table("QuickGeluTail", "sigmoid(-1.702 |x|)", lambda a: sigmoid(-mpf("1.702") * a), 1.58, 8, 0, exact=True),
     Table("GeluTail", "P(N > |x|)", lambda a: normal(-a), 1.7, 8, 0, bend=0.22),
+    Table("GeluTailInFloat16", "P(N > |x|), for float16", lambda a: normal(-a), 1.7, 6, 0, bend=0.22, quick=True),
     Table("GeluTailInBfloat16", "P(N > |x|), for bfloat16", lambda a: normal(-a), 1.7, 5, 0, bend=0.3, quick=True),
     Table(
         "GeluSlopeTailInBfloat16",

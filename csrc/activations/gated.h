@@ -233,6 +233,13 @@ struct Gelu {
   ACT_FN static V with_tail(V x, V tail) { return select(x < V(0), tail, keep_nan(x, V(1) - tail)); }
 };
 
+template <class V>
+struct GeluInFloat16 : Gelu<V> {
+  ACT_FN Near<V> near_forward(V x) const { return less_pieces<GeluTailInFloat16>(x); }
+};
+template <>
+struct Rounded<Gelu, 11> : RoundedBy<GeluInFloat16> {};
+
 // float16 would show its errors.
 template <class V>
 struct GeluInBfloat16 : Gelu<V> {

@@ -106,6 +106,13 @@ struct Geglu : GatedBy<Gelu, V> {
 };
 
 template <class V>
+struct GegluInFloat16 : GatedBy<GeluInFloat16, V> {
+  static constexpr Spec spec = Geglu<V>::spec;
+};
+template <>
+struct Rounded<Geglu, 11> : RoundedBy<GegluInFloat16> {};
+
+template <class V>
 struct GegluInBfloat16 : GatedBy<GeluInBfloat16, V> {
   static constexpr Spec spec = Geglu<V>::spec;
 };

@@ -203,9 +203,12 @@ ACT_FN V tanh_squared(V x) {
     const V a = abs(x), bounded = at_most(a, V(TanhSquaredOver::high));
     return select(a > V(tanh_squared_is_one), V(1), bounded * TanhSquaredOver::at(bounded).hi);
   } else {
-    const auto t = tanh_quotient(abs(x));
-    const V inverse = V(1) / t.bottom.hi, y = t.top.hi * inverse;
-    return y * fma(inverse + inverse, fma(-y, t.bottom.hi, t.top.hi) + t.top.lo, y);
+    // As tanh_quotient, but for what 1 - power rounds off: tanh(x) is 1 soon.
+    const Exp<V> e = exp_parts(V(-2) * at_most(abs(x), V(20)));
+    const V power = pow2(e.n), below = V(1) - power;
+    const V top = fma(-power, e.q, below), rest = fma(-power, e.rest, fma(-power, e.q, below - top));
+    const V bottom = fma(power, e.q, V(1) + power), inverse = V(1) / bottom, y = top * inverse;
+    return y * fma(inverse + inverse, fma(-y, bottom, top) + rest, y);
   }
 }
 
