@@ -72,11 +72,9 @@ struct Silu {
                              .paper = "arXiv:1702.03118",
                              .facts = with_dip(-0.27846454276107380, -1.2784645427610738),
                              .heavy = true};
-  template <bool kExact = false>
-  ACT_FN V forward(V x) const {
-    const V above = at_least(x, V(-gate_zero<V>));
-    return select(x < V(sigmoid_is_one<V>), logistic_gate<kExact>(above, exp_ratio(-above)), x);
-  }
+  ACT_FN V forward(V x) const { return gate<false>(x); }
+  // For units, which round it once more.
+  ACT_FN V exact_forward(V x) const { return gate<true>(x); }
   ACT_FN V slope(V x) const { return logistic_gate_slope(x); }
   ACT_FN Near<V> near_slope(V x) const { return in_pieces_below<SiluSlopeBelow>(x); }
   ACT_FN Near<V, ValueAndSlope<V>> near_value_and_slope(V x) const {
@@ -86,6 +84,13 @@ struct Silu {
   ACT_FN ValueAndSlope<V> value_and_slope(V x) const {
     const V bounded = folded(x, bottom_zero<V>);
     return logistic_gate_and_slope(x, x, bounded, sum_of_ordered(V(1), bounded), bounded);
+  }
+
+ private:
+  template <bool kExact>
+  ACT_FN V gate(V x) const {
+    const V above = at_least(x, V(-gate_zero<V>));
+    return select(x < V(sigmoid_is_one<V>), logistic_gate<kExact>(above, exp_ratio(-above)), x);
   }
 };
 
@@ -177,11 +182,8 @@ struct QuickGelu {
                              .facts = with_dip(-0.16361018963635358, -0.75115425544128895),
                              .heavy = true};
   // For floats pieces give what is usual, and speed matters less.
-  template <bool kExact = has_pieces<V>>
-  ACT_FN V forward(V x) const {
-    const V above = at_least(x, V(-gate_zero<V> / 1.702));
-    return select(x < V(sigmoid_is_one<V>), logistic_gate<kExact>(above, exp_ratio(-argument(above))), x);
-  }
+  ACT_FN V forward(V x) const { return gate<has_pieces<V>>(x); }
+  ACT_FN V exact_forward(V x) const { return gate<true>(x); }
   ACT_FN Near<V> near_forward(V x) const { return less_pieces<QuickGeluTail>(x); }
   ACT_FN V slope(V x) const { return logistic_gate_slope(argument(x)); }
   ACT_FN Near<V> near_slope(V x) const { return in_pieces_below<SiluSlopeBelow>(argument(x)); }
@@ -194,6 +196,11 @@ struct QuickGelu {
   }
 
  private:
+  template <bool kExact>
+  ACT_FN V gate(V x) const {
+    const V above = at_least(x, V(-gate_zero<V> / 1.702));
+    return select(x < V(sigmoid_is_one<V>), logistic_gate<kExact>(above, exp_ratio(-argument(above))), x);
+  }
   ACT_FN static Pair<V> argument(V x) { return product(constant_pair<V>(1.702), x); }
 };
 

@@ -14,8 +14,8 @@ struct GatedBy {
   static constexpr bool in_pieces = value_in_pieces<F<V>, V>, both_in_pieces = act_ext::both_in_pieces<F<V>, V>;
   template <class Rest>
   ACT_FN V forward(V a, V u, Rest&& rest) const {
-    if constexpr (!has_pieces<V> && requires(F<V> activation) { activation.template forward<true>(a); }) {
-      return F<V>{}.template forward<true>(a) * u;
+    if constexpr (!has_pieces<V> && requires(F<V> activation) { activation.exact_forward(a); }) {
+      return F<V>{}.exact_forward(a) * u;
     } else {
       return value_of(F<V>{}, a, rest) * u;
     }
