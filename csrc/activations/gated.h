@@ -36,9 +36,9 @@ ACT_FN auto logistic_gate_slope(X z) {
 // slope are x tail and tail (1 + w (1 - tail)), above 0 they are x and 1 less those.
 template <class V, class T, class W>
 ACT_FN ValueAndSlope<V> gate_and_slope_by_tail(V x, MaskOf<V> below, T tail, W w) {
-  const V other = V(1) - head(tail);
-  V one_and_w = fma(head(w), other, V(1));
-  if constexpr (!std::is_same_v<W, V>) one_and_w = fma(w.lo, other, one_and_w);
+  // 1 + w is exact from where the slope changes its sign to where it is small.
+  V one_and_w = fma(-head(w), head(tail), V(1) + head(w));
+  if constexpr (!std::is_same_v<W, V>) one_and_w = fma(w.lo, V(1) - head(tail), one_and_w);
   const V value = fma(select(below, x, -x), head(tail), unless(below, x));
   V slope = one_and_w * head(tail);
   if constexpr (!std::is_same_v<T, V>) slope = rounded_product(one_and_w, tail);
