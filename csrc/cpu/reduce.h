@@ -131,35 +131,35 @@ constexpr std::array<cpu::ReducingTable, sizeof...(Ops)> reducing_tables_of(List
       cpu::ReducingTable{reducing_by_dtype<Ops, Pass::backward>(), reducing_by_dtype<Ops, Pass::double_backward>()}...};
 }
 
-// Elements begin to end of what lies along stretches.
+// Elements begin to end of what lies along stretches, of which many may be short: what is done once for each counts.
 template <template <class> class Op, class S>
 void stretches_kernel(char* output, const char* input, int64_t begin, int64_t end, const cpu::Stretches& along) {
   constexpr int64_t size = Memory<S>::size;
   using F = NumbersStep<Op, typename Memory<S>::V>;
-  S filled[size] = {}, results[size];
-  int64_t channel = begin / along.length % along.channels, stop = (begin / along.length + 1) * along.length;
-  for (; begin < end; begin = stop, stop += along.length) {
-    stop = std::min(stop, end);
-    const F f(along.numbers + channel * along.per_channel);
-    channel = channel + 1 < along.channels ? channel + 1 : 0;
-    S* to = reinterpret_cast<S*>(output) + begin;
-    const S* from = reinterpret_cast<const S*>(input) + begin;
-    const int64_t n = stop - begin;
+  const int64_t length = along.length, step = along.per_channel;
+  const double *const first = along.numbers, *const behind = first + along.channels * step;
+  const double* numbers = first + begin / length % along.channels * step;
+  S* to = reinterpret_cast<S*>(output) + begin;
+  const S* from = reinterpret_cast<const S*>(input) + begin;
+  int64_t left = end - begin, n = std::min(left, length - begin % length);
+  for (; left > 0; left -= n, to += n, from += n, n = std::min(left, length)) {
+    const F f(numbers);
+    numbers += step;
+    if (numbers == behind) numbers = first;
     if (n < size) {
-      std::memcpy(filled, from, n * sizeof(S));
-      from = filled;
-      to = results;
+      store_first<S>(n, f(load_first<S>(n, from, S(0))), to);
+      continue;
     }
-    for (int64_t i = 0; i < n; i += size) {
-      // The last vector ends where the stretch does: a part of it is computed twice.
-      const int64_t at = n < size ? 0 : std::min(i, n - size);
+    // The last vector ends where the stretch does: a part of it may be computed twice.
+    const int64_t last = n - size;
+    for (int64_t i = 0;; i = std::min(i + size, last)) {
       if constexpr (F::heavy) {
-        fetch_ahead<0>(from + at);
-        fetch_ahead<1>(to + at);
+        fetch_ahead<0>(from + i);
+        fetch_ahead<1>(to + i);
       }
-      Memory<S>::store(f(Memory<S>::load(from + at)), to + at);
+      Memory<S>::store(f(Memory<S>::load(from + i)), to + i);
+      if (i == last) break;
     }
-    if (n < size) std::memcpy(reinterpret_cast<S*>(output) + begin, results, n * sizeof(S));
   }
 }
 

@@ -54,6 +54,7 @@ at::Tensor call(const Entry& entry, const Arguments& given, PyObject* const* ten
   }
   if (op.kind == Kind::learned) {
     std::vector<at::Tensor> all;
+    all.reserve(op.arity);
     for (int i = 0; i < op.arity; ++i) all.push_back(tensor(i));
     return learned_forward({&op, given.params}, given.dim, std::move(all));
   }

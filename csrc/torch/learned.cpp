@@ -103,8 +103,8 @@ Dtype check(const LearnedCall& given, Channels& channels) {
   return dtype;
 }
 
-// Brings the parameters, and what belongs to them, to the input's shape; contiguous below that.
-void expand_parameters(LearnedCall& given, const Channels& channels) {
+// With the parameters, and what belongs to them, brought to the input's shape; contiguous below that.
+LearnedCall with_parameters_expanded(LearnedCall given, const Channels& channels) {
   const int input = given.input();
   const Tensor& x = given.tensors[input];
   const auto expand = [&](Tensor& tensor) {
@@ -116,6 +116,7 @@ void expand_parameters(LearnedCall& given, const Channels& channels) {
     expand(given.tensors[input + p]);
     if (given.pass == Pass::double_backward) expand(given.tensors[p]);
   }
+  return given;
 }
 
 // f with the type of the elements: a few numbers are read and written without the way of an op.
@@ -154,7 +155,7 @@ bool run_along_stretches(const LearnedCall& given, Dtype dtype, const Channels& 
 
   const int parameters = given.parameters(), per_channel = parameters + given.call.op->num_params;
   const int64_t numel = x.numel(), count = single ? 1 : channels.count;
-  std::vector<double> numbers(count * per_channel);
+  c10::SmallVector<double, 128> numbers(count * per_channel);
   for (int p = 0; p < parameters; ++p) read_numbers(given.tensors[1 + p], count, per_channel, numbers.data() + p);
   for (int64_t c = 0; c < count; ++c) {
     for (int k = parameters; k < per_channel; ++k) numbers[c * per_channel + k] = given.call.params[k - parameters];
@@ -168,8 +169,8 @@ bool run_along_stretches(const LearnedCall& given, Dtype dtype, const Channels& 
   return true;
 }
 
-std::vector<const Tensor*> pointers(const variable_list& tensors) {
-  std::vector<const Tensor*> list;
+c10::SmallVector<const Tensor*, kMaxInputs> pointers(const variable_list& tensors) {
+  c10::SmallVector<const Tensor*, kMaxInputs> list;
   for (const Tensor& tensor : tensors) list.push_back(&tensor);
   return list;
 }
@@ -226,31 +227,31 @@ variable_list reduce_on_cpu(const LearnedCall& given, Dtype dtype, const variabl
   return gradients;
 }
 
-variable_list compute(LearnedCall given) {
+Tensor compute_forward(const LearnedCall& given) {
+  Channels channels;
+  const Dtype dtype = check(given, channels);
+  const Tensor& x = given.tensors[0];
+  Tensor out = empty_output(x);
+  if (x.numel() == 0 || (x.is_cpu() && run_along_stretches(given, dtype, channels, out))) return out;
+  run(given.call, given.pass, dtype, {&out}, pointers(with_parameters_expanded(given, channels).tensors));
+  return out;
+}
+
+variable_list compute(const LearnedCall& given) {
+  if (given.pass == Pass::forward) return variable_list(1, compute_forward(given));
   const int input = given.input();
-  std::vector<std::vector<int64_t>> shapes;
   std::vector<int64_t> sizes;
-  for (int p = 1; p <= given.parameters(); ++p) {
-    shapes.push_back(given.tensors[input + p].sizes().vec());
-    sizes.push_back(given.tensors[input + p].numel());
-  }
+  for (int p = 1; p <= given.parameters(); ++p) sizes.push_back(given.tensors[input + p].numel());
   Channels channels;
   const Dtype dtype = check(given, channels);
   const Tensor& x = given.tensors[input];
-  if (given.pass == Pass::forward) {
-    Tensor out = empty_output(x);
-    if (x.numel() == 0 || (x.is_cpu() && run_along_stretches(given, dtype, channels, out))) return {out};
-    expand_parameters(given, channels);
-    run(given.call, given.pass, dtype, {&out}, pointers(given.tensors));
-    return {out};
-  }
-  expand_parameters(given, channels);
+  const LearnedCall expanded = with_parameters_expanded(given, channels);
   variable_list results = {empty_output(x)};
   if (given.pass == Pass::double_backward) results.insert(results.begin(), empty_output(given.tensors[input - 1]));
   const variable_list gradients =
-      x.is_cpu() ? reduce_on_cpu(given, dtype, results, sizes)
-                 : reduce_on_cuda(given.call, given.pass, dtype, pointers(results), pointers(given.tensors), sizes);
-  for (size_t p = 0; p < gradients.size(); ++p) results.push_back(gradients[p].view(shapes[p]));
+      x.is_cpu() ? reduce_on_cpu(expanded, dtype, results, sizes)
+                 : reduce_on_cuda(given.call, given.pass, dtype, pointers(results), pointers(expanded.tensors), sizes);
+  for (size_t p = 0; p < gradients.size(); ++p) results.push_back(gradients[p].view_as(given.tensors[input + 1 + p]));
   return results;
 }
 
@@ -370,7 +371,7 @@ Tensor learned_forward(const Call& call, int64_t dim, variable_list tensors) {
   if (first == c10::DispatchKey::AutogradCPU || first == c10::DispatchKey::AutogradCUDA) {
     return run_recorded(given, keys, nullptr)[0];
   }
-  if (first == c10::DispatchKey::CPU || first == c10::DispatchKey::CUDA) return compute(given)[0];
+  if (first == c10::DispatchKey::CPU || first == c10::DispatchKey::CUDA) return compute_forward(given);
   return through_dispatcher(given)[0];
 }
 
