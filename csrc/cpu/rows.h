@@ -245,42 +245,6 @@ class AlongRow {
 // The most vectors of rows side by side that go together: memory likes to be read in longer pieces than one vector.
 inline constexpr int kVectors = 4;
 
-// Adds the lanes of vector v as Group::sum does, and uses them up; those from `used` on have no elements, and zeros are
-// left out by powers of two. kWide: in double from the first addition on.
-template <class S, bool kWide, class V>
-void add_lanes(V (*lane)[kVectors], int v, int used, double* values, double* rests) {
-  constexpr int64_t kSize = Memory<S>::size;
-  using T = Wide<S>;
-  int width = 2;
-  while (width < used) width *= 2;
-  for (int l = used; l < width; ++l) lane[l][v] = V(0);
-  if constexpr (kNeighbours<S> && !kWide) {
-    width /= 2;
-    for (int l = 0; l < width; ++l) lane[l][v] = lane[2 * l][v] + lane[2 * l + 1][v];
-  }
-  for (; !kWide && width > 8; width /= 2) {
-    for (int l = 0; l < width / 2; ++l) lane[l][v] = lane[l][v] + lane[l + width / 2][v];
-  }
-  double sums[kWide ? kLanes<S> : 8][kSize];
-  for (int l = 0; l < width; ++l) {
-    T row[kSize];
-    Memory<T>::store(lane[l][v], row);
-    for (int64_t i = 0; i < kSize; ++i) sums[l][i] = row[i];
-  }
-  if constexpr (kNeighbours<S> && kWide) {
-    width /= 2;
-    for (int l = 0; l < width; ++l) {
-      for (int64_t i = 0; i < kSize; ++i) sums[l][i] = sums[2 * l][i] + sums[2 * l + 1][i];
-    }
-  }
-  for (int half = width / 2; half > 0; half /= 2) {
-    for (int l = 0; l < half; ++l) {
-      for (int64_t i = 0; i < kSize; ++i) sums[l][i] += sums[l + half][i];
-    }
-  }
-  for (int64_t i = 0; i < kSize; ++i) accumulate(values[i], rests[i], sums[0][i]);
-}
-
 // Rows side by side: their first elements are contiguous. They go by vectors of Memory<S>::size rows.
 template <class F, class S>
 class AcrossRows {
@@ -435,37 +399,44 @@ class AcrossRows {
     for (int v = 0; v < vectors_; ++v) Memory<T>::store(m[v], lanes[v]);
   }
 
+  // Lanes are added as Group::sum adds its own: all that one of the last kGroups consists of, then these in double.
+  static constexpr int kTogether = kNeighboursFirst<S> ? 2 : 1;
+  static constexpr int kGroups = std::min(8, kLanes<S> / kTogether), kParts = kLanes<S> / kGroups;
+  // Uneven terms in double from the first addition of lanes on.
+  using LaneSum = std::conditional_t<F::uneven, InDouble<V>, V>;
+
   // Where terms are kept, they take the inputs' place.
   template <bool kKept>
   [[gnu::noinline]] Sums sums(int64_t begin, int64_t end) const {
-    constexpr int kParts = kLanes<S>;
     constexpr bool counts = F::sums > F::rounded;
     Sums total;
     for (int64_t block = begin; block < end; block += kRowBlock<F, S>) {
-      V lane[F::rounded][kParts][kVectors];
       V count[kVectors];  // exact in any order
-      if constexpr (counts) std::fill_n(count, kVectors, V(0));
+      std::fill_n(count, counts ? kVectors : 0, V(0));
       const int64_t stop = std::min(block + kRowBlock<F, S>, end);
-      for (int64_t i = block; i < stop; ++i) {
-        const auto l = (i - block) % kParts;
+      const int used = static_cast<int>(std::min<int64_t>((stop - block + kTogether - 1) / kTogether, kGroups));
+      LaneSum group[F::rounded][kVectors][kGroups];
+      for (int g = 0; g < used; ++g) {
         for (int v = 0; v < vectors_; ++v) {
-          const auto each = apply<kKept>([&](auto... x) { return f_[v].terms(x...); }, i, v, input_indices<F>);
-          for (int s = 0; s < F::rounded; ++s) {
-            // A sum begins at +0: -0 alone gives +0.
-            const V before = i - block < kParts ? V(0) : lane[s][l][v];
-            lane[s][l][v] = before + each.value[s];
+          LaneSum part[F::rounded][kParts];
+          for (int p = 0; p < kParts; ++p) {
+            const int64_t lane = block + g * kTogether + p % kTogether + p / kTogether * (kGroups * kTogether);
+            const Results<V, F::rounded> sum = lane_sum<kKept>(lane, stop, v, count[v]);
+            for (int s = 0; s < F::rounded; ++s) part[s][p] = LaneSum(sum.value[s]);
           }
-          if constexpr (counts) count[v] = count[v] + each.value[F::rounded];
-          if constexpr (kKept && F::keeps_terms) kept(i, v) = each.value[0];
-          if constexpr (F::has_max) {
-            if (length_ <= kShort) fetch_outputs(i, v);
+          for (int s = 0; s < F::rounded; ++s) {
+            int width = kParts;
+            if (kNeighboursFirst<S>) width = add_neighbours(part[s], width);
+            for (width /= 2; width > 0; width /= 2) {
+              for (int p = 0; p < width; ++p) part[s][p] = part[s][p] + part[s][p + width];
+            }
+            group[s][v][g] = part[s][0];
           }
         }
       }
-      const int used = static_cast<int>(std::min<int64_t>(stop - block, kParts));
       for (int v = 0; v < vectors_; ++v) {
         for (int s = 0; s < F::rounded; ++s) {
-          add_lanes<S, F::uneven>(lane[s], v, used, total.value[s][v], total.rest[s][v]);
+          accumulate(total.value[s][v], total.rest[s][v], sum_of_groups<1>(group[s][v], 0, used));
         }
         if constexpr (counts) {
           T row[kSize];
@@ -475,6 +446,32 @@ class AcrossRows {
       }
     }
     return total;
+  }
+  // Of elements i, i + kLanes... before `stop`.
+  template <bool kKept>
+  ACT_FN Results<V, F::rounded> lane_sum(int64_t i, int64_t stop, int v, V& count) const {
+    Results<V, F::rounded> sum;
+    for (V& each : sum.value) each = V(0);  // -0 alone gives +0
+    for (; i < stop; i += kLanes<S>) {
+      const auto each = apply<kKept>([&](auto... x) { return f_[v].terms(x...); }, i, v, input_indices<F>);
+      for (int s = 0; s < F::rounded; ++s) sum.value[s] = sum.value[s] + each.value[s];
+      if constexpr (F::sums > F::rounded) count = count + each.value[F::rounded];
+      if constexpr (kKept && F::keeps_terms) kept(i, v) = each.value[0];
+      if constexpr (F::has_max) {
+        if (length_ <= kShort) fetch_outputs(i, v);
+      }
+    }
+    return sum;
+  }
+  // Of g, g + kStep..., of which those from `used` on are 0.
+  template <int kStep>
+  ACT_FN static InDouble<V> sum_of_groups(const LaneSum* group, int g, int used) {
+    if constexpr (kStep == kGroups) {
+      return InDouble<V>(group[g]);
+    } else {
+      const auto sum = sum_of_groups<2 * kStep>(group, g, used);
+      return g + kStep < used ? sum + sum_of_groups<2 * kStep>(group, g + kStep, used) : sum;
+    }
   }
 
   template <bool kKept>

@@ -1,6 +1,6 @@
 // Sums in one order, whatever the width of a register: element k belongs to lane k % kLanes, and what the lanes of a
-// block hold is added by halves, from eight lanes on or all the way in double, and to the sums of other blocks with
-// what rounding takes from these.
+// block hold is added by halves (in bfloat16 first those of neighbours), from eight lanes on or all the way in double,
+// and to the sums of other blocks with what rounding takes from these.
 #pragma once
 
 #include <algorithm>
@@ -16,6 +16,16 @@ template <class S>
 inline constexpr int kLanes = (Memory<S>::size == 1 && sizeof(Wide<S>) == 4 ? 16 : 128) / sizeof(Wide<S>);
 template <class S>
 inline constexpr int64_t kBlock = 16 * kLanes<S>;
+
+// x86 loads bfloat16's neighbours into two registers, which are what is added first.
+template <class S>
+inline constexpr bool kNeighboursFirst = std::is_same_v<S, c10::BFloat16>;
+// Of `count` numbers. Returns how many are left.
+template <class T>
+ACT_FN int add_neighbours(T* numbers, int count) {
+  for (int i = 0; i < count / 2; ++i) numbers[i] = numbers[2 * i] + numbers[2 * i + 1];
+  return count / 2;
+}
 
 // One register's lanes combined by halves.
 template <class T, class F>
@@ -123,11 +133,63 @@ ACT_FN __m256d eighths(__m256d a, __m256d b, __m256d c, __m256d d) {
 }
 #endif
 
+// A vector's elements in double.
+#if defined(CPU_CAPABILITY_AVX512) || defined(CPU_CAPABILITY_AVX2)
+template <class V>
+struct InDouble {
+  using Part = Register<double>;
+  static constexpr int parts = is_single<V> ? 4 : 2;
+  Part part[parts];
+
+  InDouble() = default;
+  ACT_FN explicit InDouble(V x) {
+    if constexpr (is_single<V>) {
+      part[0] = wide_low(x.low), part[1] = wide_high(x.low), part[2] = wide_low(x.high), part[3] = wide_high(x.high);
+    } else {
+      part[0] = x.low, part[1] = x.high;
+    }
+  }
+};
+#else
+template <class V>
+struct InDouble {
+  using Part = double;
+  static constexpr int parts = Memory<Scalar<V>>::size;
+  Part part[parts];
+
+  InDouble() = default;
+  ACT_FN explicit InDouble(V x) {
+    Scalar<V> each[parts];
+    Memory<Scalar<V>>::store(x, each);
+    for (int i = 0; i < parts; ++i) part[i] = each[i];
+  }
+};
+#endif
+template <class V>
+ACT_FN InDouble<V> operator+(InDouble<V> a, InDouble<V> b) {
+  for (int i = 0; i < InDouble<V>::parts; ++i) a.part[i] += b.part[i];
+  return a;
+}
+
 // Adds x to a sum in double that is kept with what rounding took from it.
-ACT_FN void accumulate(double& value, double& rest, double x) {
-  const double sum = value + x, part = sum - value;
+template <class D>
+ACT_FN void accumulate(D& value, D& rest, D x) {
+  const D sum = value + x, part = sum - value;
   rest += (value - (sum - part)) + (x - part);
   value = sum;
+}
+template <class V>
+ACT_FN void accumulate(double* values, double* rests, InDouble<V> x) {
+  using Part = typename InDouble<V>::Part;
+  for (int i = 0; i < InDouble<V>::parts; ++i) {
+    constexpr int size = sizeof(Part) / sizeof(double);
+    Part value, rest;
+    std::memcpy(&value, values + i * size, sizeof(Part));
+    std::memcpy(&rest, rests + i * size, sizeof(Part));
+    accumulate(value, rest, x.part[i]);
+    std::memcpy(values + i * size, &value, sizeof(Part));
+    std::memcpy(rests + i * size, &rest, sizeof(Part));
+  }
 }
 template <class T>
 ACT_FN Pair<T> words_of(double value, double rest) {
@@ -147,7 +209,6 @@ struct Group {
     for (V& v : part) v = V(constant);
   }
 
-  // The first halving adds the first half of the elements to the second, or neighbours.
   template <bool kWide>
   ACT_FN double sum() const {
 #if defined(CPU_CAPABILITY_AVX512)
@@ -160,11 +221,13 @@ struct Group {
     T lanes[kLanes<S>];
     for (int i = 0; i < size; ++i) Memory<T>::store(part[i], lanes + i * Memory<S>::size);
     int width = kLanes<S>;
+    if (!kWide && kNeighboursFirst<S>) width = add_neighbours(lanes, width);
     for (; !kWide && width > 8; width /= 2) {
       for (int i = 0; i < width / 2; ++i) lanes[i] += lanes[i + width / 2];
     }
     double sums[kLanes<S>];
     for (int i = 0; i < width; ++i) sums[i] = lanes[i];
+    if (kWide && kNeighboursFirst<S>) width = add_neighbours(sums, width);
     for (width /= 2; width > 0; width /= 2) {
       for (int i = 0; i < width; ++i) sums[i] += sums[i + width];
     }

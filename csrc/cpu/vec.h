@@ -38,7 +38,7 @@ template <class T>
 using Lanes = Register<T>;
 #endif
 
-// Single registers. `larger` and `smaller` give b where b is NaN; where a is, NEON gives NaN and x86 b. The
+// Single registers. `larger` and `smaller` give b where the two are equal, zeros of both signs too, or one is NaN. The
 // instructions stand here themselves: through at::vec's classes one operation of a Vec was two dozen functions to
 // inline, on which the compiler spent half of its time.
 #if defined(CPU_CAPABILITY_AVX512)
@@ -113,12 +113,16 @@ ACT_FN Vectorized<T> fused(const Vectorized<T>& a, const Vectorized<T>& b, const
   return at::vec::fmadd(a, b, c);
 }
 template <class T>
+ACT_FN Vectorized<T> blend(const Vectorized<T>& mask, const Vectorized<T>& a, const Vectorized<T>& b) {
+  return Vectorized<T>::blendv(b, a, mask);
+}
+template <class T>
 ACT_FN Vectorized<T> larger(const Vectorized<T>& a, const Vectorized<T>& b) {
-  return at::vec::clamp_min(b, a);
+  return blend(b < a, a, b);
 }
 template <class T>
 ACT_FN Vectorized<T> smaller(const Vectorized<T>& a, const Vectorized<T>& b) {
-  return at::vec::clamp_max(b, a);
+  return blend(a < b, a, b);
 }
 template <class T>
 ACT_FN Vectorized<T> root(const Vectorized<T>& x) {
@@ -151,10 +155,6 @@ ACT_FN Vectorized<T> equal(const Vectorized<T>& a, const Vectorized<T>& b) {
 template <class T>
 ACT_FN Vectorized<T> both(const Vectorized<T>& a, const Vectorized<T>& b) {
   return a & b;
-}
-template <class T>
-ACT_FN Vectorized<T> blend(const Vectorized<T>& mask, const Vectorized<T>& a, const Vectorized<T>& b) {
-  return Vectorized<T>::blendv(b, a, mask);
 }
 template <class T>
 ACT_FN Vectorized<T> where(const Vectorized<T>& mask, const Vectorized<T>& x) {
