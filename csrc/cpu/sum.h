@@ -154,13 +154,13 @@ struct InDouble {
 template <class V>
 struct InDouble {
   using Part = double;
-  static constexpr int parts = Memory<Scalar<V>>::size;
+  static constexpr int parts = Memory<Scalar<V> >::size;
   Part part[parts];
 
   InDouble() = default;
   ACT_FN explicit InDouble(V x) {
     Scalar<V> each[parts];
-    Memory<Scalar<V>>::store(x, each);
+    Memory<Scalar<V> >::store(x, each);
     for (int i = 0; i < parts; ++i) part[i] = each[i];
   }
 };
