@@ -154,13 +154,14 @@ struct InDouble {
 template <class V>
 struct InDouble {
   using Part = double;
-  static constexpr int parts = Memory<Scalar<V> >::size;
+  using T = Scalar<V>;
+  static constexpr int parts = Memory<T>::size;
   Part part[parts];
 
   InDouble() = default;
   ACT_FN explicit InDouble(V x) {
-    Scalar<V> each[parts];
-    Memory<Scalar<V> >::store(x, each);
+    T each[parts];
+    Memory<T>::store(x, each);
     for (int i = 0; i < parts; ++i) part[i] = each[i];
   }
 };
