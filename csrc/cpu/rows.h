@@ -463,7 +463,7 @@ class AcrossRows {
     }
     return sum;
   }
-  // Of g, g + kStep..., of which those from `used` on are 0.
+  // Of groups g, g + kStep... before `used`; the others have no elements.
   template <int kStep>
   ACT_FN static InDouble<V> sum_of_groups(const LaneSum* group, int g, int used) {
     if constexpr (kStep == kGroups) {
