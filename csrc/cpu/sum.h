@@ -27,16 +27,23 @@ ACT_FN int add_neighbours(T* numbers, int count) {
   return count / 2;
 }
 
-// One register's lanes combined by halves.
-template <class T, class F>
-ACT_FN T across(const T* lanes, int count, F combine) {
-  T a[kLanes<T>];
-  for (int i = 0; i < count; ++i) a[i] = lanes[i];
-  for (int half = count / 2; half > 0; half /= 2) {
-    for (int i = 0; i < half; ++i) a[i] = combine(a[i], a[i + half]);
+struct Add {
+  template <class T>
+  ACT_FN T operator()(T a, T b) const {
+    return a + b;
   }
-  return a[0];
+};
+// Combines `count` numbers by halves until no more than `most` are left. Returns how many.
+template <class T, class F = Add>
+ACT_FN int by_halves(T* numbers, int count, int most = 1, F combine = {}) {
+  while (count > most) {
+    count /= 2;
+    for (int i = 0; i < count; ++i) numbers[i] = combine(numbers[i], numbers[i + count]);
+  }
+  return count;
 }
+
+// One register's lanes combined by halves.
 #if defined(CPU_CAPABILITY_AVX512)
 template <class F>
 ACT_FN float across(__m512 x, F combine) {
@@ -65,12 +72,6 @@ ACT_FN double across(__m256d x, F combine) {
 }
 #endif
 
-struct Add {
-  template <class T>
-  ACT_FN T operator()(T a, T b) const {
-    return a + b;
-  }
-};
 struct Larger {
   ACT_FN float operator()(float a, float b) const { return a > b ? a : b; }
   ACT_FN double operator()(double a, double b) const { return a > b ? a : b; }
@@ -192,6 +193,12 @@ ACT_FN void accumulate(double* values, double* rests, InDouble<V> x) {
     std::memcpy(rests + i * size, &rest, sizeof(Part));
   }
 }
+// The same where there was nothing yet.
+template <class V>
+ACT_FN void begin_with(double* values, double* rests, InDouble<V> x) {
+  std::memcpy(values, x.part, sizeof(x.part));
+  std::memset(rests, 0, sizeof(x.part));
+}
 template <class T>
 ACT_FN Pair<T> words_of(double value, double rest) {
   const T high = static_cast<T>(value);
@@ -223,15 +230,11 @@ struct Group {
     for (int i = 0; i < size; ++i) Memory<T>::store(part[i], lanes + i * Memory<S>::size);
     int width = kLanes<S>;
     if (!kWide && kNeighboursFirst<S>) width = add_neighbours(lanes, width);
-    for (; !kWide && width > 8; width /= 2) {
-      for (int i = 0; i < width / 2; ++i) lanes[i] += lanes[i + width / 2];
-    }
+    if (!kWide) width = by_halves(lanes, width, 8);
     double sums[kLanes<S>];
-    for (int i = 0; i < width; ++i) sums[i] = lanes[i];
+    std::copy_n(lanes, width, sums);
     if (kWide && kNeighboursFirst<S>) width = add_neighbours(sums, width);
-    for (width /= 2; width > 0; width /= 2) {
-      for (int i = 0; i < width; ++i) sums[i] += sums[i + width];
-    }
+    by_halves(sums, width);
     return sums[0];
 #endif
   }
@@ -245,7 +248,8 @@ struct Group {
 #else
     T lanes[kLanes<S>];
     for (int i = 0; i < size; ++i) Memory<T>::store(part[i], lanes + i * Memory<S>::size);
-    return across(lanes, kLanes<S>, Larger());
+    by_halves(lanes, kLanes<S>, 1, Larger());
+    return lanes[0];
 #endif
   }
 };

@@ -1,0 +1,30 @@
+// What is common to the loops along a row (along_row.h) and across rows (across_rows.h), which give the same bits.
+#pragma once
+
+#include "../row_pass.h"
+#include "sum.h"
+
+namespace act_ext::CPU_CAPABILITY {
+
+// The longest row whose terms are kept, and the length by which a longer one is read for its largest element and its
+// sum together.
+inline constexpr int64_t kSegment = 32768;
+
+// The elements whose terms are added lane by lane. Of uneven ones few go together, and the lanes are added in double
+// from the first.
+template <class F, class S>
+inline constexpr int64_t kRowBlock = F::uneven ? kBlock<S> / 4 : kBlock<S>;
+
+// The sums of as many rows as a vector has elements, in two words.
+template <class T>
+[[gnu::noinline]] auto words_of_rows(const double* value, const double* rest) {
+  T high[Memory<T>::size], low[Memory<T>::size];
+  for (int64_t i = 0; i < Memory<T>::size; ++i) {
+    const Pair<T> words = words_of<T>(value[i], rest[i]);
+    high[i] = words.hi;
+    low[i] = words.lo;
+  }
+  return Pair<typename Memory<T>::V>{Memory<T>::load(high), Memory<T>::load(low)};
+}
+
+}  // namespace act_ext::CPU_CAPABILITY
