@@ -214,7 +214,7 @@ LARGEST = {
 }
 # Of gated units, which are rounded once more, and of rows, whose elements all have the roundings of the sum.
 LARGEST_OF_UNITS = LARGEST | {"float32": {"value": 2.0, "slope": 4.0}, "float64": {"value": 2.0, "slope": 4.0}}
-LARGEST_OF_ROWS = LARGEST | {"float32": {"value": 5.0}, "float64": {"value": 8.0}}
+LARGEST_OF_ROWS = LARGEST | {"float32": {"value": 4.0}, "float64": {"value": 4.0}}
 # What with less would be as slow as the native op, or a good deal slower than it is; and at other parameters than the
 # default ones, what small results make of it.
 LARGER = {
@@ -225,7 +225,6 @@ LARGER = {
     ("softplus-3-2 float32", "value"): 1.32,
     ("swish-1.702 float32", "value"): 1.15,
     ("nlrelu-30 float32", "value"): 1.1,
-    ("swiglu float32", "value"): 2.04,
 }
 
 

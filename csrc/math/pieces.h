@@ -82,7 +82,7 @@ ACT_FN Near<V> times_pieces_below(V x) {
   if constexpr (Table::quick) {
     return {a > V(Table::low), copysign(fma(a, factor, above), x)};
   } else {
-    return {a > V(Table::low), copysign(fma(a, factor.hi, fma(a, factor.lo, above)), x)};
+    return {a > V(Table::low), copysign(sum_with_product(above, a, factor), x)};
   }
 }
 // max(x, 0) less |x| times a function of |x|, which from Table::high on is lost in x; for an x above -reach.
