@@ -36,6 +36,7 @@ LEARNED = {spec["name"]: spec["arity"] - 1 for spec in SPECS if spec["kind"] == 
 ROWS = {
     "128": ((-1, 128), 1),
     "1024": ((-1, 1024), 1),
+    "1024 masked": ((-1, 1024), 1),  # half of each is -inf
     "32768": ((-1, 32768), 1),
     "1024 strided": ((1024, -1), 0),
     "64 strided": ((-1, 64, 1024), 1),
@@ -81,6 +82,8 @@ def arguments_of(name, x, rows):
     if rows:
         shape, dim = ROWS.get(rows, ((-1,), 0))
         x, kwargs = x.view(shape), {"dim": dim}
+        if rows.endswith("masked"):
+            x = x.masked_fill(torch.rand_like(x) < 0.5, math.inf if name == "softmin" else -math.inf)
     if KIND[name] == "maxout":
         channels = min(x.numel(), 1024)
         x, kwargs = x.view(-1, channels), {"num_pieces": min(channels, 4)}

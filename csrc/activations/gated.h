@@ -89,7 +89,7 @@ struct Silu {
  private:
   template <bool kExact>
   ACT_FN V gate(V x) const {
-    const V above = at_least(x, V(-gate_zero<V>));
+    const V above = at_least(x, V(-bottom_zero<V>));
     return select(x < V(sigmoid_is_one<V>), logistic_gate<kExact>(above, exp_ratio(-above)), x);
   }
 };
@@ -198,7 +198,7 @@ struct QuickGelu {
  private:
   template <bool kExact>
   ACT_FN V gate(V x) const {
-    const V above = at_least(x, V(-gate_zero<V> / 1.702));
+    const V above = at_least(x, V(-bottom_zero<V> / 1.702));
     return select(x < V(sigmoid_is_one<V>), logistic_gate<kExact>(above, exp_ratio(-argument(above))), x);
   }
   ACT_FN static Pair<V> argument(V x) { return product(constant_pair<V>(1.702), x); }
@@ -305,8 +305,9 @@ struct GeluTanh {
   }
 
  private:
-  // Below -limit the slope is 0 after any rounding, below -lowest the value; above `one` the gate is 1.
-  static constexpr double limit = is_single<V> ? 11.0 : 22.0, lowest = is_single<V> ? 10.8 : 21.58;
+  // Below -limit the slope is 0, below -lowest the value: there the argument is exp_limit and bottom_zero. Above `one`
+  // the gate is 1.
+  static constexpr double limit = is_single<V> ? 12.95 : 26.85, lowest = is_single<V> ? 10.89 : 21.585;
   static constexpr double one = is_single<V> ? 5.3 : 7.5;
   // Where the pieces are as good as they are to be.
   static constexpr double reach = 4.4;

@@ -114,7 +114,7 @@ struct AconC {
   V p1, p2, beta;
   ACT_FN V forward(V x) const {
     const Pair<V> z = product(difference(x), beta);
-    const ExpRatio<V> e = exp_ratio(-folded(z, exp_zero<V>));
+    const ExpRatio<V> e = exp_ratio(-folded(z, bottom_zero<V>));
     const V inverse = act_ext::inverse(e.quick_denominator()), small = e.bottom * inverse;
     const auto negative = z.hi < V(0);
     const V minor = select(negative, p1, p2), major = select(negative, p2, p1);

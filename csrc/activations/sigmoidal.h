@@ -33,7 +33,7 @@ struct Logsigmoid {
                              .facts = Facts{.supremum = 0, .zero_centred = false, .saturates = Saturates::above},
                              .heavy = true};
   ACT_FN V forward(V x) const {
-    const auto logarithm = log1p_of_inverse(exp_ratio(at_most(abs(x), V(exp_zero<V>))));
+    const auto logarithm = log1p_of_inverse(exp_ratio(at_most(abs(x), V(bottom_zero<V>))));
     return (at_most(x, V(0)) - logarithm.hi) - logarithm.lo;
   }
   ACT_FN Near<V> near_forward(V x) const {
@@ -142,7 +142,7 @@ struct Softplus {
       .heavy = true};
   V beta, threshold;
   ACT_FN V forward(V x) const {
-    const auto above = clamped(product(abs(beta), abs(x)), V(0), V(exp_zero<V>));
+    const auto above = clamped(product(abs(beta), abs(x)), V(0), V(bottom_zero<V>));
     return with_logarithm(x, log1p_of_inverse(exp_ratio(above)));
   }
   ACT_FN Near<V> near_forward(V x) const {

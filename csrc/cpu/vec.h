@@ -579,14 +579,14 @@ struct ScalarOf<CPU_CAPABILITY::Vec<T>> {
 };
 
 #if defined(CPU_CAPABILITY_AVX512)
-// One instruction applies any power with one rounding.
+// One instruction applies any power with one rounding. That of -inf is 0, also of NaN: n stays NaN.
 template <class T>
 struct Power<CPU_CAPABILITY::Vec<T>> {
   using V = CPU_CAPABILITY::Vec<T>;
   V n;
 
   Power() = default;
-  ACT_FN explicit Power(V whole) : n(whole) {}
+  ACT_FN explicit Power(V whole) : n(select(whole <= V(lowest_power<V>), V(-inf), whole)) {}
   ACT_FN V scale(V y) const {
     return {CPU_CAPABILITY::scaled_by(y.low, n.low), CPU_CAPABILITY::scaled_by(y.high, n.high)};
   }

@@ -58,7 +58,25 @@ ACT_FN V exponent(V x) {
   return from_exponent(x) - V((is_single<V> ? 0x1p23 : 0x1p52) + exponent_bias<V>);
 }
 
+// What a comparison gives.
+template <class V>
+using MaskOf = decltype(V(0) < V(0));
+
+// x where mask holds, or does not; 0 elsewhere.
+template <class M, class V>
+ACT_FN V where(M mask, V x) {
+  return select(mask, x, V(0));
+}
+template <class M, class V>
+ACT_FN V unless(M mask, V x) {
+  return select(mask, V(0), x);
+}
+
 // 2^n for a whole n, to be applied with one rounding however small the product: in two halves, each a normal number.
+// From lowest_power downwards it is 0: all products with it would be, and a product that is rounded to 0 takes a
+// processor a hundred times as long as one with 0.
+template <class V>
+inline constexpr double lowest_power = is_single<V> ? -251.0 : -2043.0;
 template <class V>
 struct Power {
   V first, second;
@@ -66,7 +84,7 @@ struct Power {
   Power() = default;
   ACT_FN explicit Power(V n) {
     const V half = nearest(n, 0.5);
-    first = pow2(half);
+    first = unless(n <= V(lowest_power<V>), pow2(half));
     second = pow2(n - half);
   }
   ACT_FN V scale(V y) const { return y * first * second; }
@@ -81,20 +99,6 @@ ACT_FN Power<V> power_where(M mask, Power<V> power) {
   power.first = select(mask, power.first, V(1));
   power.second = select(mask, power.second, V(1));
   return power;
-}
-
-// What a comparison gives.
-template <class V>
-using MaskOf = decltype(V(0) < V(0));
-
-// x where mask holds, or does not; 0 elsewhere.
-template <class M, class V>
-ACT_FN V where(M mask, V x) {
-  return select(mask, x, V(0));
-}
-template <class M, class V>
-ACT_FN V unless(M mask, V x) {
-  return select(mask, V(0), x);
 }
 
 // What a function of several results gives.

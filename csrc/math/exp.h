@@ -13,7 +13,7 @@ struct Exp {
   V q, n, rest;
 };
 
-// The largest |x| for which 2^n can be applied in two halves of normal numbers; e^-limit is 0 after any rounding.
+// The largest |x| for which 2^n can be applied in two halves of normal numbers; the power of e^-limit is 0.
 template <class V>
 inline constexpr double exp_limit = is_single<V> ? 174.0 : 1416.0;
 inline constexpr double log2_e = 1.44269504088896340736;
@@ -108,9 +108,7 @@ struct ExpRatio {
   ACT_FN Pair<V> denominator() const { return {sum, sum_rest}; }
 };
 
-// Below -exp_zero e^x is 0 after rounding; below -gate_zero x e^x is, and below -small_gate it may soon be subnormal.
-template <class V>
-inline constexpr double exp_zero = is_single<V> ? 104.0 : 745.2;
+// Below -gate_zero x e^x is 0 after rounding, and below -small_gate it may soon be subnormal.
 template <class V>
 inline constexpr double gate_zero = is_single<V> ? 108.7 : 751.9;
 template <class V>
@@ -162,8 +160,9 @@ struct RelativeExp {
     const V top = where(near, m);
     n = nearest(top, log2_e);
     shift_ = V(rounding_shift<V> + exponent_bias<V> + k) - n;
-    // From here downwards the result is 0 after rounding.
-    lower_ = top - V(is_single<V> ? 105.2 : 746.1);
+    // From here downwards the result is 0 after rounding. Here the exponent's bits are 0, and so is the power: a product
+    // that is rounded to 0 would take a processor a hundred times as long, in each row that a mask has filled up.
+    lower_ = (n - V(exponent_bias<V> + k)) * V(ln2_hi);
   }
 
   // For an x of at most m.
@@ -187,7 +186,7 @@ struct RelativeExp {
   ACT_FN V times(V difference) const {
     // 2^k that the exponent has in advance is taken off again, or is part of the magnification.
     constexpr double unit = kPower == 0 ? 1 / static_cast<double>(std::int64_t{1} << k) : 1;
-    const V shift = kPower == 0 ? shift_ : shift_ + V(kPower - k), lower = kPower == 0 ? lower_ : lower_ - V(27);
+    const V shift = kPower == 0 ? shift_ : shift_ + V(kPower - k), lower = kPower == 0 ? lower_ : lower_ - V(26);
     const V argument = at_least(difference, lower);
     const V shifted = fma(argument, V(log2_e), shift);
     const V r = reduced(argument, shift - shifted);

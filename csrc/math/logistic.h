@@ -69,7 +69,7 @@ inline constexpr double sigmoid_is_one = is_single<V> ? 20.0 : 40.0;
 template <class X>
 ACT_FN auto bounded_exp_ratio(X z) {
   using V = decltype(head(z));
-  return exp_ratio(clamped(z, V(-sigmoid_is_one<V>), V(exp_zero<V>)));
+  return exp_ratio(clamped(z, V(-sigmoid_is_one<V>), V(bottom_zero<V>)));
 }
 template <class X>
 ACT_FN auto sigmoid(X z) {
@@ -87,7 +87,7 @@ template <class V>
 ACT_FN V sigmoid_of_minus_in_16_bits(V z) {
   constexpr double unit = 0x1p31;
   const V shift(rounding_shift<V> + exponent_bias<V> + 31);
-  const V bounded = clamp(z, V(-sigmoid_is_one<V>), V(exp_zero<V>)), shifted = fma(bounded, V(-log2_e), shift);
+  const V bounded = clamp(z, V(-sigmoid_is_one<V>), V(bottom_zero<V>)), shifted = fma(bounded, V(-log2_e), shift);
   const V r = fma(shifted - shift, V(ln2_hi), bounded);
   const V top = horner(r, unit, unit, unit * 0.49999184842165796275, unit * 0.16666455822547227081,
                        unit * 0.041895469585447312372, unit * 0.0083748239759500193855);
@@ -103,7 +103,7 @@ struct Shares {
 template <class X>
 ACT_FN auto shares(X z) {
   using V = decltype(head(z));
-  const ExpRatio<V> e = exp_ratio(-folded(z, exp_zero<V>));
+  const ExpRatio<V> e = exp_ratio(-folded(z, bottom_zero<V>));
   const V small = e.bottom / e.sum;
   return Shares<V>{small, V(1) - small};
 }

@@ -150,7 +150,8 @@ ACT_FN NormalTail<V> normal_tail(V x) {
   const V n = nearest(square.hi, -0.5 * log2_e);
   const V exact = fma(n, V(-2 * short_ln2<V>), -square.hi), small = fma(n, V(-2 * rest_of_ln2<V>), -square.lo);
   const V r = exact + small, half = V(0.5) * r, tail = expm1_tail(r, 0.5), q = fma(r * r, tail, half);
-  return {a, q, fma(V(0.5), (exact - r) + small, fma(r * r, tail, half - q)), Power<V>(n)};
+  const V rest = fma(V(0.5), (exact - r) + small, fma(r * r, tail, half - q));
+  return {a, q, rest, Power<V>(select(a >= V(normal_limit<V>), V(lowest_power<V>), n))};
 }
 
 // erf(s) in two words, e^(-s^2), to which its derivative is proportional, and e^(-s^2) - 1.
