@@ -160,8 +160,8 @@ struct RelativeExp {
     const V top = where(near, m);
     n = nearest(top, log2_e);
     shift_ = V(rounding_shift<V> + exponent_bias<V> + k) - n;
-    // From here downwards the result is 0 after rounding. Here the exponent's bits are 0, and so is the power: a product
-    // that is rounded to 0 would take a processor a hundred times as long, in each row that a mask has filled up.
+    // From here downwards the result is 0 after rounding. Here the exponent's bits are 0, and so is the power: a
+    // product that is rounded to 0 takes a processor a hundred times as long, and masks fill rows up with -inf.
     lower_ = (n - V(exponent_bias<V> + k)) * V(ln2_hi);
   }
 
