@@ -111,8 +111,11 @@ def test_fuzz():
     assert "'result'" in done.stdout
 
 
-def seconds(call):
-    return min(timeit.repeat(call, number=3, repeat=15))
+def times_as_long(call, as_this):
+    """By the quickest of many runs, which take turns: other processes disturb some of them."""
+    runs = [[timeit.timeit(each, number=2) for each in (call, as_this)] for _ in range(40)]
+    mine, other = map(min, zip(*runs, strict=True))
+    return mine / other
 
 
 # A product that is rounded to 0 takes a processor a hundred times as long as another one. Left to themselves, softmax
@@ -120,27 +123,25 @@ def seconds(call):
 @pytest.mark.parametrize("name", ["softmax", "softmin", "log_softmax"])
 @pytest.mark.parametrize("dim", [0, 1])
 def test_masked_rows_take_no_longer(name, dim):
-    x = torch.randn(256, 256)
-    masked = x.masked_fill(torch.ones(256, 256).triu(1).bool(), float("inf" if name == "softmin" else "-inf"))
+    x = torch.randn(32, 256)  # for one thread
+    masked = x.masked_fill(torch.ones(32, 256).triu(1).bool(), float("inf" if name == "softmin" else "-inf"))
     function = getattr(F, name)
-    assert seconds(lambda: function(masked, dim)) < 2.5 * seconds(lambda: function(x, dim))
+    assert times_as_long(lambda: function(masked, dim), lambda: function(x, dim)) < 2.5
 
 
 @pytest.mark.parametrize("case", DEFAULTS, ids=str)
 def test_inputs_far_out_take_little_longer(case):
     """Pieces do not reach there, so that the exact formula is computed too."""
-    near, far = torch.randn(1 << 14), torch.randn(1 << 14)
+    usual, far = torch.randn(1 << 14), torch.randn(1 << 14)
     far[::4], far[2::4] = 1e4, -1e4
-
-    def times(x):
-        x.requires_grad_()
-        y = case.function(x)
-        grad = torch.ones_like(y)
-        with torch.no_grad():
-            forward = seconds(lambda: case.function(x))
-        if not y.requires_grad:  # binary_step
-            return forward, forward
-        return forward, seconds(lambda: torch.autograd.grad(y, x, grad, retain_graph=True))
-
-    for name, usual, longer in zip(("forward", "backward"), times(near), times(far), strict=True):
-        assert longer < 9 * usual, (name, longer / usual)
+    assert times_as_long(lambda: case.function(far), lambda: case.function(usual)) < 9
+    inputs = usual.requires_grad_(), far.requires_grad_()
+    results = [case.function(x) for x in inputs]
+    if not results[0].requires_grad:  # binary_step
+        return
+    grad = torch.ones_like(usual)
+    backward = [
+        lambda x=x, y=y: torch.autograd.grad(y, x, grad, retain_graph=True)
+        for x, y in zip(inputs, results, strict=True)
+    ]
+    assert times_as_long(backward[1], backward[0]) < 9
