@@ -385,3 +385,11 @@ def test_errors():
         F.swiglu(x, dim=2)
     with pytest.raises(RuntimeError, match="approximate must be 'none' or 'tanh', got 'erf'"):
         F.geglu(x, x, approximate="erf")
+
+
+@each_name
+@each_dtype
+def test_nan_of_the_up_propagates(name, dtype):
+    """Also where the gate is so far down that the result would be 0."""
+    gate = torch.tensor([-1e4, -200.0, -130.0, -50.0, -0.0, 0.0, 50.0, 200.0, 1e4], dtype=dtype)
+    assert getattr(act_ext.functional, name)(gate, torch.full_like(gate, torch.nan)).isnan().all()

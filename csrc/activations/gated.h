@@ -305,8 +305,8 @@ struct GeluTanh {
   }
 
  private:
-  // Below -limit the slope is 0, below -lowest the value: there the argument is exp_limit and bottom_zero. Above `one`
-  // the gate is 1.
+  // Below -limit the slope is 0, below -lowest the value: there the argument is beyond exp_limit, and such that the
+  // bottom of exp_ratio is 0. Above `one` the gate is 1.
   static constexpr double limit = is_single<V> ? 12.95 : 26.85, lowest = is_single<V> ? 10.89 : 21.585;
   static constexpr double one = is_single<V> ? 5.3 : 7.5;
   // Where the pieces are as good as they are to be.

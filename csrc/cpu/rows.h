@@ -2,9 +2,6 @@
 // dtype. They know no op.
 //
 // A row is summed in the order of sum.h along contiguous memory and across it, so that both give the same bits.
-//
-// Much of what is long is kept from being inlined: in every place that calls it, it took the compiler half as long
-// again. What backward does along a row is too short for that.
 #pragma once
 
 #include <memory>
@@ -83,7 +80,7 @@ class TurnedRows {
       data[k] = reinterpret_cast<char*>(turned[k]);
       steps[k] = kRows * sizeof(S);
     }
-    typename Across::Vector kept[kShort * Across::kVectors];
+    typename Across::Vector kept[F::has_max ? kShort * Across::kVectors : 1];
     Across across(steps, length, sign, kept);
     for (int64_t row = 0; row < rows; row += kRows) {
       const int64_t these = std::min(rows - row, kRows);

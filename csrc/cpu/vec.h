@@ -579,16 +579,17 @@ struct ScalarOf<CPU_CAPABILITY::Vec<T>> {
 };
 
 #if defined(CPU_CAPABILITY_AVX512)
-// One instruction applies any power with one rounding. That of -inf is 0, also of NaN: n stays NaN.
+// One instruction applies any power with one rounding.
 template <class T>
 struct Power<CPU_CAPABILITY::Vec<T>> {
   using V = CPU_CAPABILITY::Vec<T>;
   V n;
 
   Power() = default;
-  ACT_FN explicit Power(V whole) : n(select(whole <= V(lowest_power<V>), V(-inf), whole)) {}
+  ACT_FN explicit Power(V whole) : n(whole) {}
   ACT_FN V scale(V y) const {
-    return {CPU_CAPABILITY::scaled_by(y.low, n.low), CPU_CAPABILITY::scaled_by(y.high, n.high)};
+    const V left = select(n <= V(lowest_power<V>), y * V(0), y);
+    return {CPU_CAPABILITY::scaled_by(left.low, n.low), CPU_CAPABILITY::scaled_by(left.high, n.high)};
   }
 };
 template <class T>

@@ -73,8 +73,8 @@ ACT_FN V unless(M mask, V x) {
 }
 
 // 2^n for a whole n, to be applied with one rounding however small the product: in two halves, each a normal number.
-// From lowest_power downwards it is 0: all products with it would be, and a product that is rounded to 0 takes a
-// processor a hundred times as long as one with 0.
+// From lowest_power downwards it is 0, as products with all but huge numbers would be: a product that is rounded to 0
+// takes a processor a hundred times as long as one with 0.
 template <class V>
 inline constexpr double lowest_power = is_single<V> ? -251.0 : -2043.0;
 template <class V>

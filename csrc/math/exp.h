@@ -64,6 +64,12 @@ ACT_FN V rest_of_reduced(Pair<V> x, V minus_n, V r) {
   return (fma(minus_n, V(short_ln2<V>), x.hi) - r) + fma(minus_n, V(rest_of_ln2<V>), x.lo);
 }
 
+// 2^n for products whose other factors are below 2^30: 0 where these are.
+template <class V>
+ACT_FN Power<V> power_for_small(V n) {
+  return Power<V>(select(n <= V(is_single<V> ? -180.0 : -1105.0), V(lowest_power<V>), n));
+}
+
 // For |x| <= exp_limit, or NaN; x a V or a Pair.
 template <class X>
 ACT_FN auto exp_parts(X x) {
@@ -91,7 +97,7 @@ ACT_FN BoundedExp<V> bounded_exp(V x, double largest) {
   const V above = at_least(x, V(-exp_limit<V>));
   const Exp<V> e = exp_parts(at_most(above, V(largest)));
   const V p = V(1) + e.q;
-  const Power<V> power(e.n);
+  const Power<V> power = power_for_small(e.n);
   return {above, e.q, p, ((V(1) - p) + e.q) + e.rest, power, scale(p, power)};
 }
 
@@ -114,7 +120,8 @@ inline constexpr double gate_zero = is_single<V> ? 108.7 : 751.9;
 template <class V>
 inline constexpr double small_gate = is_single<V> ? 80.0 : 690.0;
 
-// For x between -65 (-600 in double) and bottom_zero, where bottom is 0, or NaN; x a V or a Pair.
+// For x between -65 (-600 in double) and bottom_zero, or NaN; x a V or a Pair. At bottom_zero the exponent's bits are 0,
+// and so is bottom; they would wrap half a unit farther on.
 template <class V>
 inline constexpr double bottom_zero = is_single<V> ? 109.7 : 751.9;
 template <class X>

@@ -54,7 +54,7 @@ template <class X>
 ACT_FN auto logistic(X z) {
   using V = decltype(head(z));
   const Exp<V> e = exp_parts(folded(z, exp_limit<V>));
-  const Power<V> power(e.n);
+  const Power<V> power = power_for_small(e.n);
   const V unit = scale(V(1), power), small = fma(unit, e.q, unit), denominator = fma(unit, e.q, V(1) + unit);
   const auto negative = head(z) < V(0);
   return Logistic<V>{
