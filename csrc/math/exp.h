@@ -120,8 +120,8 @@ inline constexpr double gate_zero = is_single<V> ? 108.7 : 751.9;
 template <class V>
 inline constexpr double small_gate = is_single<V> ? 80.0 : 690.0;
 
-// For x between -65 (-600 in double) and bottom_zero, or NaN; x a V or a Pair. At bottom_zero the exponent's bits are 0,
-// and so is bottom; they would wrap half a unit farther on.
+// For x between -65 (-600 in double) and bottom_zero, or NaN; x a V or a Pair. At bottom_zero the exponent's bits are
+// 0, and so is bottom; half a unit farther on they would wrap.
 template <class V>
 inline constexpr double bottom_zero = is_single<V> ? 109.7 : 751.9;
 template <class X>
