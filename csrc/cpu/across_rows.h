@@ -1,6 +1,8 @@
 // Rows that lie side by side: their elements of one place are contiguous.
 #pragma once
 
+#include <memory>
+
 #include "row_sums.h"
 
 namespace act_ext::CPU_CAPABILITY {
@@ -17,15 +19,18 @@ struct SideBySide {
   int64_t length;
   V* kept;
   int vectors = 1;
+  int64_t last = 0;  // the first row of the last vector
 
+  // Of the last vector, part may be what the one before has too.
+  ACT_FN int64_t row(int v) const { return std::min(v * kSize, last); }
   ACT_FN V& kept_at(int64_t i, int v) const { return kept[i * vectors + v]; }
   ACT_FN S* output(int k, int64_t i, int v) const {
-    return reinterpret_cast<S*>(out[k] + i * out_steps[k]) + v * kSize;
+    return reinterpret_cast<S*>(out[k] + i * out_steps[k]) + row(v);
   }
   template <bool kKept>
   ACT_FN V input(int k, int64_t i, int v) const {
     if constexpr (kKept) return kept_at(i, v);
-    return Memory<S>::load(reinterpret_cast<const S*>(in[k] + i * in_steps[k]) + v * kSize);
+    return Memory<S>::load(reinterpret_cast<const S*>(in[k] + i * in_steps[k]) + row(v));
   }
   // g of the inputs.
   template <bool kKept, class G, std::size_t... I>
@@ -48,8 +53,10 @@ struct SideBySide {
   // What the next rows will read at this place. They begin where these end, but the processor, which sees many short
   // pieces of memory, does not expect that.
   ACT_FN void fetch_next(int64_t i, int v) const {
-    const char* const here = in[0] + i * in_steps[0] + (vectors + v) * kSize * sizeof(S);
-    for (size_t line = 0; line < kSize * sizeof(S); line += 64) __builtin_prefetch(here + line, 0, 2);
+    for (int k = 0; k < F::inputs; ++k) {
+      const char* const here = in[k] + i * in_steps[k] + (vectors + v) * kSize * sizeof(S);
+      for (size_t line = 0; line < kSize * sizeof(S); line += 64) __builtin_prefetch(here + line, 0, 2);
+    }
   }
 };
 
@@ -74,8 +81,11 @@ class AcrossRows {
   // Of how many elements, in vectors of rows, the inputs stay at hand between two passes.
   static constexpr int64_t kCached = F::has_max ? kKept : (int64_t{1} << 19) / (kSize * sizeof(S) * F::inputs);
 
-  // steps: from element to element, in bytes. kept: null where a vector of rows is longer than kKept; not used without
-  // a maximum.
+  // Null where a vector of rows is longer than kKept, and without a maximum.
+  static std::unique_ptr<V[]> new_kept(int64_t length) {
+    return std::unique_ptr<V[]>(length <= kKept ? new V[std::min(length * kVectors, kKept)] : nullptr);
+  }
+  // steps: from element to element, in bytes.
   AcrossRows(const int64_t* steps, int64_t length, double sign, V* kept) : sign_(sign) {
     std::copy_n(steps, F::outputs, place_.out_steps);
     std::copy_n(steps + F::outputs, F::inputs, place_.in_steps);
@@ -83,27 +93,42 @@ class AcrossRows {
     place_.kept = kept;
   }
 
-  // At least Memory<S>::size rows. The last ones are part of a vector that others have been in already.
+  // At least Memory<S>::size rows.
   void run(char* const* operands, int64_t rows) {
     const int64_t most = std::clamp<int64_t>(kCached / place_.length, 1, kVectors);
-    for (int64_t next = 0; next < rows;) {
-      const int64_t first = std::min(next, rows - kSize);
-      place_.vectors = static_cast<int>(std::clamp<int64_t>((rows - next) / kSize, 1, most));
+    for (int64_t next = 0; next < rows; next += most * kSize) {
+      const int64_t first = std::min(next, rows - kSize), left = rows - first;
+      place_.vectors = static_cast<int>(std::min((left + kSize - 1) / kSize, most));
+      place_.last = std::min(left, place_.vectors * kSize) - kSize;
       for (int k = 0; k < F::outputs; ++k) place_.out[k] = operands[k] + first * sizeof(S);
       for (int k = 0; k < F::inputs; ++k) place_.in[k] = operands[F::outputs + k] + first * sizeof(S);
       for (int v = 0; v < place_.vectors; ++v) f_[v] = F(sign_);
       run();
-      next = first + place_.vectors * kSize;
+    }
+  }
+
+  // What rows beginning there will read, if that is little: the order in which it is read then is none that the
+  // processor expects.
+  void fetch(char* const* operands, int64_t rows) const {
+    const int64_t bytes = rows * sizeof(S);
+    if (place_.length * bytes > 4096) return;
+    for (int k = 0; k < F::inputs; ++k) {
+      for (int64_t i = 0; i < place_.length; ++i) {
+        const char* const row = operands[F::outputs + k] + i * place_.in_steps[k];
+        for (int64_t line = 0; line < bytes; line += 64) __builtin_prefetch(row + line);
+      }
     }
   }
 
  private:
+  using Double = InDouble<V>;
+  using Words = Results<Pair<V>, F::sums>;
   // For each row.
   struct Sums {
-    double value[F::sums][kVectors][kSize], rest[F::sums][kVectors][kSize];
-    ACT_FN Results<Pair<V>, F::sums> words(int v) const {
-      Results<Pair<V>, F::sums> all;
-      for (int s = 0; s < F::sums; ++s) all.value[s] = words_of_rows<T>(value[s][v], rest[s][v]);
+    Double value[F::sums][kVectors], rest[F::sums][kVectors];
+    ACT_FN Words words(int v) const {
+      Words all;
+      for (int s = 0; s < F::sums; ++s) all.value[s] = words_of(value[s][v], rest[s][v]);
       return all;
     }
   };
@@ -125,7 +150,11 @@ class AcrossRows {
       largest<kKeep>(0, place_.length, m);
       take_largest(m);
     }
-    take(sums<kKeep>(0, place_.length));
+    if (place_.length <= kLanes<S>) {
+      take_sums_of_short<kKeep>();
+    } else {
+      take(sums<kKeep>(0, place_.length));
+    }
     write<kKeep>();
   }
   // As AlongRow's.
@@ -139,18 +168,27 @@ class AcrossRows {
       for_each_row([&](int v, int64_t i) { bounded[v][i] = Total<T, F::sums>::bounded(m[v][i]); });
       take_largest(bounded);
       const Sums segment = sums<false>(begin, end);
+      double part[F::sums][kVectors][kSize];
+      for (int s = 0; s < F::sums; ++s) {
+        for (int v = 0; v < place_.vectors; ++v) (segment.value[s][v] + segment.rest[s][v]).store(part[s][v]);
+      }
       for_each_row([&](int v, int64_t i) {
-        Total<T, F::sums> part{m[v][i]};
-        for (int s = 0; s < F::sums; ++s) part.sums.value[s] = segment.value[s][v][i] + segment.rest[s][v][i];
-        totals[v][i].add(part);
+        Total<T, F::sums> each{m[v][i]};
+        for (int s = 0; s < F::sums; ++s) each.sums.value[s] = part[s][v][i];
+        totals[v][i].add(each);
       });
     }
-    Sums sum;
-    for_each_row([&](int v, int64_t i) {
-      m[v][i] = totals[v][i].largest;
-      for (int s = 0; s < F::sums; ++s) sum.value[s][v][i] = totals[v][i].sums.value[s], sum.rest[s][v][i] = 0;
-    });
+    for_each_row([&](int v, int64_t i) { m[v][i] = totals[v][i].largest; });
     take_largest(m);
+    Sums sum;
+    for (int s = 0; s < F::sums; ++s) {
+      for (int v = 0; v < place_.vectors; ++v) {
+        double value[kSize];
+        for (int64_t i = 0; i < kSize; ++i) value[i] = totals[v][i].sums.value[s];
+        sum.value[s][v] = Double::load(value);
+        sum.rest[s][v] = Double(V(0));
+      }
+    }
     take(sum);
     write<false>();
   }
@@ -187,55 +225,124 @@ class AcrossRows {
 
   // Lanes are added as Group::sum adds its own: all that one of the last kGroups consists of, then these in double.
   static constexpr int kTogether = kNeighboursFirst<S> ? 2 : 1;
-  static constexpr int kGroups = std::min(8, kLanes<S> / kTogether), kParts = kLanes<S> / kGroups;
+  static constexpr int kGroups = std::min(8, kLanes<S> / kTogether), kParts = kLanes<S> / (kTogether * kGroups);
   // Uneven terms in double from the first addition of lanes on.
-  using LaneSum = std::conditional_t<F::uneven, InDouble<V>, V>;
+  using LaneSum = std::conditional_t<F::uneven, Double, V>;
+
+  // What the lanes 0 to `count` - 1 have, of a group and of the groups kFirst, kFirst + kStep...
+  template <class L>
+  ACT_FN static auto sum_of_group(int g, int64_t count, L lane) {
+    constexpr int kStep = kGroups * kTogether;
+    const int first = g * kTogether;
+    return sum_by_halves<kParts>((count - first + kStep - 1) / kStep, [&](auto part) {
+      const int i = first + part * kStep;
+      auto sum = lane(i);
+      if (kTogether > 1 && i + 1 < count) sum = sum + lane(i + 1);
+      return sum;
+    });
+  }
+  template <int kFirst, int kStep, class L>
+  ACT_FN static auto sum_of_groups(int64_t count, L lane) {
+    return sum_by_halves<kGroups, kFirst, kStep>((count + kTogether - 1) / kTogether, [&](auto g) {
+      return in_double(sum_of_group(g, count, lane));
+    });
+  }
+  template <class N, int kCount>
+  ACT_FN static Results<Double, kCount> in_double(const Results<N, kCount>& sums) {
+    Results<Double, kCount> all;
+    for (int s = 0; s < kCount; ++s) all.value[s] = Double(sums.value[s]);
+    return all;
+  }
+
+  // Of rows whose elements have a lane each.
+  template <bool kKept>
+  void take_sums_of_short() {
+    if constexpr (F::has_max) {
+      for (int v = 0; v < place_.vectors; ++v) take_sum_of_short<kKept>(v);
+    } else {
+      // What is computed of an element is little beside reading it: half of the groups are read in long pieces of memory
+      // and added in registers.
+      RoundedSums half[kVectors];
+      add_groups<0>([&](int v, const RoundedSums& even) { half[v] = even; });
+      if (place_.length <= kTogether) {
+        for (int v = 0; v < place_.vectors; ++v) take_short(f_[v], half[v]);
+      } else {
+        add_groups<1>([&](int v, const RoundedSums& odd) { take_short(f_[v], half[v] + odd); });
+      }
+    }
+  }
+  using RoundedSums = Results<Double, F::rounded>;
+  template <int kParity, class G>
+  ACT_FN void add_groups(G take) const {
+    const Place at = place_;
+    const F f(sign_);
+    for (int v = 0; v < at.vectors; ++v) {
+      take(v, sum_of_groups<kParity, 2>(at.length, [&](int i) {
+        return at.template apply<false>([&](auto... x) { return f.terms(x...); }, i, v);
+      }));
+    }
+  }
+  ACT_FN static void take_short(F& f, const RoundedSums& sums, V count = V(0)) {
+    Words words;
+    for (int s = 0; s < F::rounded; ++s) {
+      // -0 alone gives 0, as it does where lanes begin with that.
+      words.value[s] = words_of(sums.value[s] + Double(V(0)), Double(V(0)));
+    }
+    if constexpr (F::sums > F::rounded) words.value[F::rounded] = {count, V(0)};
+    f.take(words);
+  }
+  // What is computed of an element is long: the elements of one vector of rows come one after the other.
+  template <bool kKept>
+  ACT_FN void take_sum_of_short(int v) {
+    const Place at = place_;
+    const F f = f_[v];
+    V count(0);
+    LaneSum lane[kLanes<S>];
+    for (int64_t i = 0; i < at.length; ++i) {
+      const auto each = at.template apply<kKept>([&](auto... x) { return f.terms(x...); }, i, v);
+      lane[i] = LaneSum(each.value[0]);
+      if constexpr (F::sums > F::rounded) count = count + each.value[F::rounded];
+      if constexpr (kKept && F::keeps_terms) at.kept_at(i, v) = each.value[0];
+      at.fetch_outputs(i, v);
+    }
+    take_short(f_[v], sum_of_groups<0, 1>(at.length, [&](int i) { return Results<LaneSum, 1>{lane[i]}; }), count);
+  }
 
   // Where terms are kept, they take the inputs' place.
   template <bool kKept>
   [[gnu::noinline]] Sums sums(int64_t begin, int64_t end) const {
-    constexpr bool counts = F::sums > F::rounded;
+    constexpr bool kCounts = F::sums > F::rounded;
     const Place at = place_;
     Sums total;
     for (int64_t block = begin; block < end; block += kRowBlock<F, S>) {
-      V count[kVectors];  // exact in any order
-      std::fill_n(count, counts ? kVectors : 0, V(0));
+      V counts[kVectors];  // exact in any order
+      std::fill_n(counts, kCounts ? kVectors : 0, V(0));
       const int64_t stop = std::min(block + kRowBlock<F, S>, end);
-      const int used = static_cast<int>(std::min<int64_t>((stop - block + kTogether - 1) / kTogether, kGroups));
-      LaneSum group[F::rounded][kVectors][kGroups];
+      const int64_t count = stop - block;
+      const int used = static_cast<int>(std::min<int64_t>((count + kTogether - 1) / kTogether, kGroups));
+      Results<LaneSum, F::rounded> group[kVectors][kGroups];
       for (int g = 0; g < used; ++g) {
         for (int v = 0; v < at.vectors; ++v) {
-          LaneSum part[F::rounded][kParts];
-          for (int p = 0; p < kParts; ++p) {
-            const int64_t lane = block + g * kTogether + p % kTogether + p / kTogether * (kGroups * kTogether);
-            const Results<V, F::rounded> sum = lane_sum<kKept>(at, lane, stop, v, count[v]);
-            for (int s = 0; s < F::rounded; ++s) part[s][p] = LaneSum(sum.value[s]);
-          }
-          for (int s = 0; s < F::rounded; ++s) {
-            int width = kParts;
-            if (kNeighboursFirst<S>) width = add_neighbours(part[s], width);
-            by_halves(part[s], width);
-            group[s][v][g] = part[s][0];
-          }
+          group[v][g] = sum_of_group(g, count, [&](int i) {
+            return lane_sum<kKept>(at, block + i, stop, v, counts[v]);
+          });
         }
       }
       for (int v = 0; v < at.vectors; ++v) {
+        const RoundedSums sums = sum_by_halves<kGroups>(used, [&](int g) { return in_double(group[v][g]); });
         for (int s = 0; s < F::rounded; ++s) {
-          const auto sum = sum_of_groups<1>(group[s][v], 0, used);
+          const Double& sum = sums.value[s];
           if (block == begin) {
-            begin_with(total.value[s][v], total.rest[s][v], sum);
+            total.value[s][v] = sum;
+            total.rest[s][v] = Double(V(0));
           } else {
             accumulate(total.value[s][v], total.rest[s][v], sum);
           }
         }
-        if constexpr (counts) {
-          T row[kSize];
-          Memory<T>::store(count[v], row);
-          for (int64_t i = 0; i < kSize; ++i) {
-            double& so_far = total.value[F::rounded][v][i];
-            so_far = (block == begin ? 0 : so_far) + row[i];
-            total.rest[F::rounded][v][i] = 0;
-          }
+        if constexpr (kCounts) {
+          Double& so_far = total.value[F::rounded][v];
+          so_far = block == begin ? Double(counts[v]) : so_far + Double(counts[v]);
+          total.rest[F::rounded][v] = Double(V(0));
         }
       }
     }
@@ -243,7 +350,7 @@ class AcrossRows {
   }
   // Of elements i, i + kLanes... before `stop`.
   template <bool kKept>
-  ACT_FN Results<V, F::rounded> lane_sum(const Place& at, int64_t i, int64_t stop, int v, V& count) const {
+  ACT_FN Results<LaneSum, F::rounded> lane_sum(const Place& at, int64_t i, int64_t stop, int v, V& count) const {
     Results<V, F::rounded> sum;
     for (V& each : sum.value) each = V(0);  // -0 alone gives +0
     for (; i < stop; i += kLanes<S>) {
@@ -255,30 +362,24 @@ class AcrossRows {
         if (at.length <= kShort) at.fetch_outputs(i, v);
       }
     }
-    return sum;
+    Results<LaneSum, F::rounded> all;
+    for (int s = 0; s < F::rounded; ++s) all.value[s] = LaneSum(sum.value[s]);
+    return all;
   }
-  // Of groups g, g + kStep... before `used`; the others have no elements.
-  template <int kStep>
-  ACT_FN static InDouble<V> sum_of_groups(const LaneSum* group, int g, int used) {
-    if constexpr (kStep == kGroups) {
-      return InDouble<V>(group[g]);
-    } else {
-      const auto sum = sum_of_groups<2 * kStep>(group, g, used);
-      return g + kStep < used ? sum + sum_of_groups<2 * kStep>(group, g + kStep, used) : sum;
-    }
-  }
-
   template <bool kKept>
   [[gnu::noinline]] void write() const {
-    const Place at = place_;
+    write<kKept>(Place(place_), f_);
+  }
+  template <bool kKept>
+  ACT_FN static void write(const Place& at, const F* f) {
     for (int64_t i = 0; i < at.length; ++i) {
       for (int v = 0; v < at.vectors; ++v) {
         if constexpr (kKept && F::keeps_terms) {
-          Memory<S>::store(f_[v].from_term(at.kept_at(i, v)), at.output(0, i, v));
+          Memory<S>::store(f[v].from_term(at.kept_at(i, v)), at.output(0, i, v));
         } else {
           S* out[F::outputs];
           for (int k = 0; k < F::outputs; ++k) out[k] = at.output(k, i, v);
-          store<S>(at.template apply<kKept>([&](auto... x) { return f_[v].results(x...); }, i, v), out, 0);
+          store<S>(at.template apply<kKept>([&](auto... x) { return f[v].results(x...); }, i, v), out, 0);
         }
       }
     }

@@ -49,7 +49,7 @@ class AlongRow {
         for (int s = 0; s < F::sums; ++s) value[s][r] = sums.value[s], rest[s][r] = sums.rest[s];
       });
       Results<Pair<V>, F::sums> words;
-      for (int s = 0; s < F::sums; ++s) words.value[s] = words_of_rows<T>(value[s], rest[s]);
+      for (int s = 0; s < F::sums; ++s) words.value[s] = words_of(InDouble<V>::load(value[s]), InDouble<V>::load(rest[s]));
       all.take(words);
       spread(all, rows, count);
       each([](int, AlongRow& row) { row.template write<F::keeps_terms>(); });

@@ -18,16 +18,4 @@ inline constexpr int64_t kSegment = 32768;
 template <class F, class S>
 inline constexpr int64_t kRowBlock = F::uneven ? kBlock<S> / 4 : kBlock<S>;
 
-// The sums of as many rows as a vector has elements, in two words.
-template <class T>
-[[gnu::noinline]] auto words_of_rows(const double* value, const double* rest) {
-  T high[Memory<T>::size], low[Memory<T>::size];
-  for (int64_t i = 0; i < Memory<T>::size; ++i) {
-    const Pair<T> words = words_of<T>(value[i], rest[i]);
-    high[i] = words.hi;
-    low[i] = words.lo;
-  }
-  return Pair<typename Memory<T>::V>{Memory<T>::load(high), Memory<T>::load(low)};
-}
-
 }  // namespace act_ext::CPU_CAPABILITY

@@ -58,11 +58,43 @@ template <class S>
   }
 }
 
+// Copies of rows, in which they lie side by side.
+template <class F, class S>
+class Tile {
+  using Across = AcrossRows<F, S>;
+  using V = typename Across::Vector;
+
+ public:
+  static constexpr int count = F::outputs + F::inputs;
+
+  // rows: the most of them, and no fewer than a vector has.
+  Tile(int64_t length, int64_t rows)
+      : length_(length),
+        step_(rows + 64 / sizeof(S)),  // a step of a power of two would always meet the same lines of the cache
+        elements_(new S[count * length * step_]),
+        kept_(Across::new_kept(length)) {}
+  int64_t step() const { return step_; }
+  S* of(int operand) const { return elements_.get() + operand * length_ * step_; }
+  void run(int64_t rows, double sign) const {
+    char* data[count];
+    int64_t steps[count];
+    for (int k = 0; k < count; ++k) {
+      data[k] = reinterpret_cast<char*>(of(k));
+      steps[k] = step_ * sizeof(S);
+    }
+    Across(steps, length_, sign, kept_.get()).run(data, std::max(rows, Memory<S>::size));
+  }
+
+ private:
+  int64_t length_, step_;
+  std::unique_ptr<S[]> elements_;
+  std::unique_ptr<V[]> kept_;
+};
+
 // Short rows, one behind the other: what is computed once for each is long beside them, so they are turned, some at a
 // time, to lie side by side.
 template <class F, class S>
 class TurnedRows {
-  using Across = AcrossRows<F, S>;
   static constexpr int64_t kRows = 64;
 
  public:
@@ -72,53 +104,88 @@ class TurnedRows {
                                                          : (kQuickEnds ? 4 : 16);
 
   static void run(char* const* operands, const int64_t* nexts, int64_t length, int64_t rows, double sign) {
-    constexpr int count = F::outputs + F::inputs;
-    alignas(64) S turned[count][kShort * kRows];
-    char* data[count];
-    int64_t steps[count];
-    for (int k = 0; k < count; ++k) {
-      data[k] = reinterpret_cast<char*>(turned[k]);
-      steps[k] = kRows * sizeof(S);
-    }
-    typename Across::Vector kept[F::has_max ? kShort * Across::kVectors : 1];
-    Across across(steps, length, sign, kept);
+    const Tile<F, S> tile(length, kRows);
     for (int64_t row = 0; row < rows; row += kRows) {
       const int64_t these = std::min(rows - row, kRows);
       const auto at = [&](int k) { return reinterpret_cast<S*>(operands[k] + row * nexts[k]); };
       const auto step = [&](int k) { return nexts[k] / static_cast<int64_t>(sizeof(S)); };
-      for (int k = F::outputs; k < count; ++k) turn(at(k), step(k), turned[k], kRows, these, length);
-      across.run(data, std::max(these, Memory<S>::size));
-      for (int k = 0; k < F::outputs; ++k) turn(turned[k], kRows, at(k), step(k), length, these);
+      for (int k = F::outputs; k < tile.count; ++k) turn(at(k), step(k), tile.of(k), tile.step(), these, length);
+      tile.run(these, sign);
+      for (int k = 0; k < F::outputs; ++k) turn(tile.of(k), tile.step(), at(k), step(k), length, these);
     }
   }
 };
 
+// Pieces of memory: `step` leads from one to the next, and `next` to the next set of them, in bytes.
+struct Pieces {
+  char* first;
+  int64_t step, next;
+};
+// kChunk: at most bytes.
+template <int kChunk>
+void copy_in_chunks(Pieces from, Pieces to, int64_t length, int64_t sets, int64_t bytes) {
+  for (int64_t set = 0; set < sets; ++set) {
+    const char* source = from.first + set * from.next;
+    char* target = to.first + set * to.next;
+    for (int64_t i = 0; i < length; ++i, source += from.step, target += to.step) {
+      for (int64_t begin = 0; begin + kChunk < bytes; begin += kChunk) {
+        std::memcpy(target + begin, source + begin, kChunk);
+      }
+      std::memcpy(target + bytes - kChunk, source + bytes - kChunk, kChunk);  // may have been in part
+    }
+  }
+}
+// Each of `bytes` bytes, for which a call of memcpy would take longer than the copy.
+[[gnu::noinline]] inline void copy_pieces(Pieces from, Pieces to, int64_t length, int64_t sets, int64_t bytes) {
+  const auto copy = bytes >= 64   ? copy_in_chunks<64>
+                    : bytes >= 32 ? copy_in_chunks<32>
+                    : bytes >= 16 ? copy_in_chunks<16>
+                    : bytes >= 8  ? copy_in_chunks<8>
+                    : bytes >= 4  ? copy_in_chunks<4>
+                                  : copy_in_chunks<2>;
+  copy(from, to, length, sets, bytes);
+}
+
+// Sets of few rows side by side: those of several sets are brought together.
+template <class F, class S>
+class NarrowSets {
+  static constexpr int64_t kSize = Memory<S>::size;
+  static constexpr int64_t kBytes = 1 << 15, kMostBytes = 1 << 18;  // of a tile; it stays in a cache
+
+ public:
+  // Longer rows of a vector would be too many bytes.
+  static constexpr int64_t kLongest = kMostBytes / (Tile<F, S>::count * (kSize + 64 / sizeof(S)) * sizeof(S));
+
+  static void run(char* const* operands, const int64_t* steps, const int64_t* nexts, int64_t length, int64_t rows,
+                  int64_t sets, double sign) {
+    constexpr int64_t size = sizeof(S);
+    // Those of one vector, or of several.
+    const int64_t one = (kSize + rows - 1) / rows, fit = kBytes / (Tile<F, S>::count * length * rows * size);
+    const int64_t together = std::max<int64_t>(1, fit / one) * one;
+    const Tile<F, S> tile(length, together * rows);
+    for (int64_t first = 0; first < sets; first += together) {
+      const int64_t these = std::min(sets - first, together);
+      const auto copy = [&](int k, bool out) {
+        const Pieces theirs{operands[k] + first * nexts[tile.count + k], steps[k], nexts[tile.count + k]};
+        const Pieces ours{reinterpret_cast<char*>(tile.of(k)), tile.step() * size, rows * size};
+        copy_pieces(out ? ours : theirs, out ? theirs : ours, length, these, rows * size);
+      };
+      for (int k = F::outputs; k < tile.count; ++k) copy(k, false);
+      tile.run(these * rows, sign);
+      for (int k = 0; k < F::outputs; ++k) copy(k, true);
+    }
+  }
+};
+
+// One row after the other, or some together where they are short. Rows whose elements lie apart are gathered.
 template <template <class> class Op, Pass pass, class S>
-void rows_kernel(char* const* operands, const int64_t* steps, const int64_t* nexts, int64_t length, int64_t rows,
-                 double sign) {
+void each_row(char* const* operands, const int64_t* steps, const int64_t* nexts, int64_t length, int64_t rows,
+              double sign, bool along) {
   using V = typename Memory<S>::V;
   using T = Wide<S>;
   using F = RowStep<Op, pass, V>;
-  constexpr int count = F::outputs + F::inputs;
-  constexpr int64_t size = sizeof(S);
-  bool along = true, across = rows >= Memory<S>::size;
-  for (int k = 0; k < count; ++k) {
-    along = along && (steps[k] == size || length == 1);
-    across = across && nexts[k] == size;
-  }
-  if (!along && across) {
-    using Across = AcrossRows<F, S>;
-    const std::unique_ptr<V[]> kept(length <= Across::kKept ? new V[Across::kKept] : nullptr);
-    Across(steps, length, sign, kept.get()).run(operands, rows);
-    return;
-  }
-  using Turned = TurnedRows<F, S>;
-  if constexpr (Turned::kShort > 0) {  // there are vectors
-    if (along && length <= Turned::kShort && rows >= Memory<S>::size) {
-      return Turned::run(operands, nexts, length, rows, sign);
-    }
-  }
   using Row = AlongRow<RowStep<Op, pass, T>, F, S>;
+  constexpr int count = F::outputs + F::inputs;
   if (along && !F::has_max) {  // nothing to allocate
     for (int64_t row = 0; row < rows; ++row) {
       char* data[count];
@@ -154,6 +221,51 @@ void rows_kernel(char* const* operands, const int64_t* steps, const int64_t* nex
       for (int64_t i = 0; i < length; ++i) *element(k, i) = gathered[k * length + i];
     }
   }
+}
+
+template <template <class> class Op, Pass pass, class S>
+void rows_kernel(char* const* operands, const int64_t* steps, const int64_t* nexts, int64_t length, int64_t rows,
+                 int64_t sets, double sign) {
+  using F = RowStep<Op, pass, typename Memory<S>::V>;
+  using Across = AcrossRows<F, S>;
+  using Narrow = NarrowSets<F, S>;
+  using Turned = TurnedRows<F, S>;
+  constexpr int count = F::outputs + F::inputs;
+  bool along = true, side_by_side = true;
+  for (int k = 0; k < count; ++k) {
+    along = along && (steps[k] == sizeof(S) || length == 1);
+    side_by_side = side_by_side && nexts[k] == sizeof(S);
+  }
+  if constexpr (Memory<S>::size > 1) {
+    if (!along && side_by_side && rows < Memory<S>::size && length <= Narrow::kLongest) {
+      return Narrow::run(operands, steps, nexts, length, rows, sets, sign);
+    }
+  }
+  const auto each_set = [&](auto run) {
+    char *set[count], *next[count];
+    std::copy_n(operands, count, next);
+    for (int64_t s = 0; s < sets; ++s) {
+      std::copy_n(next, count, set);
+      for (int k = 0; k < count && s + 1 < sets; ++k) next[k] += nexts[count + k];
+      run(set, next);
+    }
+  };
+  if (!along && side_by_side && rows >= Memory<S>::size) {
+    const auto kept = Across::new_kept(length);
+    Across across(steps, length, sign, kept.get());
+    each_set([&](char* const* set, char* const* next) {
+      across.fetch(next, rows);
+      across.run(set, rows);
+    });
+    return;
+  }
+  if constexpr (Turned::kShort > 0) {  // there are vectors
+    if (along && length <= Turned::kShort && rows >= Memory<S>::size) {
+      each_set([&](char* const* set, char* const*) { Turned::run(set, nexts, length, rows, sign); });
+      return;
+    }
+  }
+  each_set([&](char* const* set, char* const*) { each_row<Op, pass, S>(set, steps, nexts, length, rows, sign, along); });
 }
 
 template <template <class> class Op, Pass pass>

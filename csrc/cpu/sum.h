@@ -43,6 +43,19 @@ ACT_FN int by_halves(T* numbers, int count, int most = 1, F combine = {}) {
   return count;
 }
 
+// The sum of number(kFirst), number(kFirst + kStep)... below kWidth by halves, in registers. Those from `count` on are
+// not there.
+template <int kWidth, int kFirst = 0, int kStep = 1, class F>
+ACT_FN auto sum_by_halves(int64_t count, F number) {
+  if constexpr (kStep == kWidth) {
+    return number(std::integral_constant<int, kFirst>());
+  } else {
+    auto sum = sum_by_halves<kWidth, kFirst, 2 * kStep>(count, number);
+    if (kFirst + kStep < count) sum = sum + sum_by_halves<kWidth, kFirst + kStep, 2 * kStep>(count, number);
+    return sum;
+  }
+}
+
 // One register's lanes combined by halves.
 #if defined(CPU_CAPABILITY_AVX512)
 template <class F>
@@ -135,14 +148,21 @@ ACT_FN __m256d eighths(__m256d a, __m256d b, __m256d c, __m256d d) {
 #endif
 
 // A vector's elements in double.
-#if defined(CPU_CAPABILITY_AVX512) || defined(CPU_CAPABILITY_AVX2)
 template <class V>
 struct InDouble {
+  using T = Scalar<V>;
+  static constexpr int64_t size = Memory<T>::size;
+#if defined(CPU_CAPABILITY_AVX512) || defined(CPU_CAPABILITY_AVX2)
   using Part = Register<double>;
   static constexpr int parts = is_single<V> ? 4 : 2;
+#else
+  using Part = double;
+  static constexpr int parts = size;
+#endif
   Part part[parts];
 
   InDouble() = default;
+#if defined(CPU_CAPABILITY_AVX512) || defined(CPU_CAPABILITY_AVX2)
   ACT_FN explicit InDouble(V x) {
     if constexpr (is_single<V>) {
       part[0] = wide_low(x.low), part[1] = wide_high(x.low), part[2] = wide_low(x.high), part[3] = wide_high(x.high);
@@ -150,26 +170,40 @@ struct InDouble {
       part[0] = x.low, part[1] = x.high;
     }
   }
-};
-#else
-template <class V>
-struct InDouble {
-  using Part = double;
-  using T = Scalar<V>;
-  static constexpr int parts = Memory<T>::size;
-  Part part[parts];
-
-  InDouble() = default;
-  ACT_FN explicit InDouble(V x) {
-    T each[parts];
-    Memory<T>::store(x, each);
-    for (int i = 0; i < parts; ++i) part[i] = each[i];
+  ACT_FN V rounded() const {
+    if constexpr (is_single<V>) {
+      return {narrowed({part[0], part[1]}), narrowed({part[2], part[3]})};
+    } else {
+      return {part[0], part[1]};
+    }
   }
-};
+#else
+  ACT_FN explicit InDouble(V x) {
+    T each[size];
+    Memory<T>::store(x, each);
+    std::copy_n(each, size, part);
+  }
+  ACT_FN V rounded() const {
+    T each[size];
+    std::copy_n(part, size, each);
+    return Memory<T>::load(each);
+  }
 #endif
+  ACT_FN static InDouble load(const double* from) {
+    InDouble loaded;
+    std::memcpy(loaded.part, from, sizeof(loaded.part));
+    return loaded;
+  }
+  ACT_FN void store(double* to) const { std::memcpy(to, part, sizeof(part)); }
+};
 template <class V>
 ACT_FN InDouble<V> operator+(InDouble<V> a, InDouble<V> b) {
-  for (int i = 0; i < InDouble<V>::parts; ++i) a.part[i] += b.part[i];
+  for (int i = 0; i < InDouble<V>::parts; ++i) a.part[i] = a.part[i] + b.part[i];
+  return a;
+}
+template <class V>
+ACT_FN InDouble<V> operator-(InDouble<V> a, InDouble<V> b) {
+  for (int i = 0; i < InDouble<V>::parts; ++i) a.part[i] = a.part[i] - b.part[i];
   return a;
 }
 
@@ -177,32 +211,18 @@ ACT_FN InDouble<V> operator+(InDouble<V> a, InDouble<V> b) {
 template <class D>
 ACT_FN void accumulate(D& value, D& rest, D x) {
   const D sum = value + x, part = sum - value;
-  rest += (value - (sum - part)) + (x - part);
+  rest = rest + ((value - (sum - part)) + (x - part));
   value = sum;
-}
-template <class V>
-ACT_FN void accumulate(double* values, double* rests, InDouble<V> x) {
-  using Part = typename InDouble<V>::Part;
-  for (int i = 0; i < InDouble<V>::parts; ++i) {
-    constexpr int size = sizeof(Part) / sizeof(double);
-    Part value, rest;
-    std::memcpy(&value, values + i * size, sizeof(Part));
-    std::memcpy(&rest, rests + i * size, sizeof(Part));
-    accumulate(value, rest, x.part[i]);
-    std::memcpy(values + i * size, &value, sizeof(Part));
-    std::memcpy(rests + i * size, &rest, sizeof(Part));
-  }
-}
-// The same where there was nothing yet.
-template <class V>
-ACT_FN void begin_with(double* values, double* rests, InDouble<V> x) {
-  std::memcpy(values, x.part, sizeof(x.part));
-  std::memset(rests, 0, sizeof(x.part));
 }
 template <class T>
 ACT_FN Pair<T> words_of(double value, double rest) {
   const T high = static_cast<T>(value);
   return {high, static_cast<T>((value - static_cast<double>(high)) + rest)};
+}
+template <class V>
+ACT_FN Pair<V> words_of(InDouble<V> value, InDouble<V> rest) {
+  const V high = value.rounded();
+  return {high, ((value - InDouble<V>(high)) + rest).rounded()};
 }
 
 // kLanes elements of a row, in the registers that hold them.

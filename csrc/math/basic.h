@@ -106,6 +106,11 @@ template <class V, int kCount>
 struct Results {
   V value[kCount];
 };
+template <class V, int kCount>
+ACT_FN Results<V, kCount> operator+(Results<V, kCount> a, const Results<V, kCount>& b) {
+  for (int k = 0; k < kCount; ++k) a.value[k] = a.value[k] + b.value[k];
+  return a;
+}
 template <class M, class V, int kCount>
 ACT_FN Results<V, kCount> select(M mask, Results<V, kCount> a, const Results<V, kCount>& b) {
   for (int k = 0; k < kCount; ++k) a.value[k] = select(mask, a.value[k], b.value[k]);

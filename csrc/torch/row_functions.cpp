@@ -31,7 +31,7 @@ void run_on_cpu(const Call& call, Pass pass, Dtype dtype, int64_t dim, Tensors o
   const int64_t length = first.dim() == 0 ? 1 : first.size(dim), rows = first.numel() / length;
   const int64_t size = first.element_size();
   const int64_t grain = std::max<int64_t>(1, 8192 / length);
-  int64_t steps[kMaxOperands], nexts[kMaxOperands];
+  int64_t steps[kMaxOperands], nexts[2 * kMaxOperands] = {};
 
   std::vector<const Tensor*> operands = outputs.vec();
   operands.insert(operands.end(), inputs.begin(), inputs.end());
@@ -48,7 +48,7 @@ void run_on_cpu(const Call& call, Pass pass, Dtype dtype, int64_t dim, Tensors o
     at::parallel_for(0, rows, grain, [&](int64_t begin, int64_t end) {
       char* chunk[kMaxOperands];
       for (int k = 0; k < count; ++k) chunk[k] = data[k] + begin * nexts[k];
-      kernel(chunk, steps, nexts, length, end - begin, call.op->sign);
+      kernel(chunk, steps, nexts, length, end - begin, 1, call.op->sign);
     });
     return;
   }
@@ -57,11 +57,7 @@ void run_on_cpu(const Call& call, Pass pass, Dtype dtype, int64_t dim, Tensors o
   walk_rows(outputs, inputs, dim)
       .for_each(
           [&](char** data, const int64_t* strides, int64_t size0, int64_t size1) {
-            char* row[kMaxOperands];
-            for (int64_t i = 0; i < size1; ++i) {
-              for (int k = 0; k < count; ++k) row[k] = data[k] + i * strides[count + k];
-              kernel(row, steps, strides, length, size0, call.op->sign);
-            }
+            kernel(data, steps, strides, length, size0, size1, call.op->sign);
           },
           grain);
 }
