@@ -32,14 +32,9 @@ struct SideBySide {
     if constexpr (kKept) return kept_at(i, v);
     return Memory<S>::load(reinterpret_cast<const S*>(in[k] + i * in_steps[k]) + row(v));
   }
-  // g of the inputs.
-  template <bool kKept, class G, std::size_t... I>
-  ACT_FN auto apply(G g, int64_t i, int v, std::index_sequence<I...>) const {
-    return g(input<kKept>(I, i, v)...);
-  }
   template <bool kKept, class G>
   ACT_FN auto apply(G g, int64_t i, int v) const {
-    return apply<kKept>(g, i, v, input_indices<F>);
+    return apply_to_inputs<F>(g, [&](int k) { return input<kKept>(k, i, v); });
   }
 
   // What will be written, of rows whose outputs a cache can hold until then. Backward, which has little to compute, is
@@ -132,7 +127,7 @@ class AcrossRows {
       return all;
     }
   };
-  using Lanes = T[kVectors][kSize];
+  static constexpr int64_t kRows = kVectors * kSize;  // at most
 
   void run() {
     if constexpr (!F::has_max) {
@@ -146,7 +141,7 @@ class AcrossRows {
   template <bool kKeep>
   [[gnu::noinline]] void run_at_once() {
     if constexpr (F::has_max) {
-      Lanes m;
+      T m[kRows];
       largest<kKeep>(0, place_.length, m);
       take_largest(m);
     }
@@ -157,57 +152,39 @@ class AcrossRows {
     }
     write<kKeep>();
   }
-  // As AlongRow's.
   [[gnu::noinline]] void run_by_segments() {
-    Lanes m;
-    Total<T, F::sums> totals[kVectors][kSize];
-    for (int64_t begin = 0; begin < place_.length; begin += kSegment) {
-      const int64_t end = std::min(begin + kSegment, place_.length);
-      largest<false>(begin, end, m);
-      Lanes bounded;
-      for_each_row([&](int v, int64_t i) { bounded[v][i] = Total<T, F::sums>::bounded(m[v][i]); });
-      take_largest(bounded);
-      const Sums segment = sums<false>(begin, end);
-      double part[F::sums][kVectors][kSize];
-      for (int s = 0; s < F::sums; ++s) {
-        for (int v = 0; v < place_.vectors; ++v) (segment.value[s][v] + segment.rest[s][v]).store(part[s][v]);
-      }
-      for_each_row([&](int v, int64_t i) {
-        Total<T, F::sums> each{m[v][i]};
-        for (int s = 0; s < F::sums; ++s) each.sums.value[s] = part[s][v][i];
-        totals[v][i].add(each);
-      });
-    }
-    for_each_row([&](int v, int64_t i) { m[v][i] = totals[v][i].largest; });
-    take_largest(m);
-    Sums sum;
-    for (int s = 0; s < F::sums; ++s) {
-      for (int v = 0; v < place_.vectors; ++v) {
-        double value[kSize];
-        for (int64_t i = 0; i < kSize; ++i) value[i] = totals[v][i].sums.value[s];
-        sum.value[s][v] = Double::load(value);
-        sum.rest[s][v] = Double(V(0));
-      }
-    }
-    take(sum);
+    by_segments<T, F::sums, kRows>(
+        place_.length, place_.vectors * kSize,
+        [&](int64_t begin, int64_t end, T* m) { largest<false>(begin, end, m); },
+        [&](const T* m) { take_largest(m); },
+        [&](int64_t begin, int64_t end, double (&sum)[F::sums][kRows]) {
+          const Sums all = sums<false>(begin, end);
+          for (int s = 0; s < F::sums; ++s) {
+            for (int v = 0; v < place_.vectors; ++v) (all.value[s][v] + all.rest[s][v]).store(sum[s] + v * kSize);
+          }
+        },
+        [&](const double (&sum)[F::sums][kRows]) {
+          Sums all;
+          for (int s = 0; s < F::sums; ++s) {
+            for (int v = 0; v < place_.vectors; ++v) {
+              all.value[s][v] = Double::load(sum[s] + v * kSize);
+              all.rest[s][v] = Double(V(0));
+            }
+          }
+          take(all);
+        });
     write<false>();
   }
-  void take_largest(const Lanes& m) {
-    for (int v = 0; v < place_.vectors; ++v) f_[v].take_largest(Memory<T>::load(m[v]));
+  void take_largest(const T* m) {
+    for (int v = 0; v < place_.vectors; ++v) f_[v].take_largest(Memory<T>::load(m + v * kSize));
   }
 
-  template <class G>
-  void for_each_row(G g) const {
-    for (int v = 0; v < place_.vectors; ++v) {
-      for (int64_t i = 0; i < kSize; ++i) g(v, i);
-    }
-  }
   void take(const Sums& sum) {
     for (int v = 0; v < place_.vectors; ++v) f_[v].take(sum.words(v));
   }
 
   template <bool kKeep>
-  [[gnu::noinline]] void largest(int64_t begin, int64_t end, Lanes& lanes) const {
+  [[gnu::noinline]] void largest(int64_t begin, int64_t end, T* rows) const {
     const Place at = place_;
     const F f(sign_);
     V m[kVectors];
@@ -220,7 +197,7 @@ class AcrossRows {
         m[v] = at_least(f.argument(x), m[v]);
       }
     }
-    for (int v = 0; v < at.vectors; ++v) Memory<T>::store(m[v], lanes[v]);
+    for (int v = 0; v < at.vectors; ++v) Memory<T>::store(m[v], rows + v * kSize);
   }
 
   // Lanes are added as Group::sum adds its own: all that one of the last kGroups consists of, then these in double.

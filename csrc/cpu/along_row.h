@@ -69,22 +69,19 @@ class AlongRow {
     take(sums<F::keeps_terms>(0, length_));
     write<F::keeps_terms>();
   }
-  // A long row is read for its largest element and its sum together, piece by piece.
   [[gnu::noinline]] void run_by_segments() {
-    Total<T, F::sums> total;
-    for (int64_t begin = 0; begin < length_; begin += kSegment) {
-      const int64_t end = std::min(begin + kSegment, length_);
-      const T m = largest(begin, end);
-      one_.take_largest(total.bounded(m));
-      const Sums segment = sums<false>(begin, end);
-      Total<T, F::sums> part{m};
-      for (int s = 0; s < F::sums; ++s) part.sums.value[s] = segment.value[s] + segment.rest[s];
-      total.add(part);
-    }
-    one_.take_largest(total.largest);
-    Sums all;
-    for (int s = 0; s < F::sums; ++s) all.value[s] = total.sums.value[s];
-    take(all);
+    by_segments<T, F::sums, 1>(
+        length_, 1, [&](int64_t begin, int64_t end, T* m) { *m = largest(begin, end); },
+        [&](const T* m) { one_.take_largest(*m); },
+        [&](int64_t begin, int64_t end, double (&sum)[F::sums][1]) {
+          const Sums all = sums<false>(begin, end);
+          for (int s = 0; s < F::sums; ++s) sum[s][0] = all.value[s] + all.rest[s];
+        },
+        [&](const double (&sum)[F::sums][1]) {
+          Sums all;
+          for (int s = 0; s < F::sums; ++s) all.value[s] = sum[s][0];
+          take(all);
+        });
     write<false>();
   }
 
@@ -111,13 +108,9 @@ class AlongRow {
     if constexpr (kWhole) return Memory<S>::load(in_[k] + begin);
     return load_first(length_ - begin, in_[k] + begin, static_cast<S>(F::padding(sign_)));
   }
-  template <bool kWhole, class G, std::size_t... I>
-  ACT_FN auto apply(G g, int64_t i, int part, std::index_sequence<I...>) const {
-    return g(load<kWhole>(I, i, part)...);
-  }
   template <bool kWhole, class G>
   ACT_FN auto apply(G g, int64_t i, int part) const {
-    return apply<kWhole>(g, i, part, input_indices<F>);
+    return apply_to_inputs<F>(g, [&](int k) { return load<kWhole>(k, i, part); });
   }
   // group(whole, i) for each group of elements; the last of a row may not be whole.
   template <class G>

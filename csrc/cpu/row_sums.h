@@ -18,4 +18,42 @@ inline constexpr int64_t kSegment = 32768;
 template <class F, class S>
 inline constexpr int64_t kRowBlock = F::uneven ? kBlock<S> / 4 : kBlock<S>;
 
+// g of the inputs, which load(k) gives.
+template <class G, class L, std::size_t... I>
+ACT_FN auto apply_to_inputs(G g, L load, std::index_sequence<I...>) {
+  return g(load(I)...);
+}
+template <class F, class G, class L>
+ACT_FN auto apply_to_inputs(G g, L load) {
+  return apply_to_inputs(g, load, input_indices<F>);
+}
+
+// Takes the largest elements and the sums of long rows, which are read for both together, segment by segment.
+template <class T, int kSums, int kMostRows, class Largest, class TakeLargest, class Sums, class Take>
+void by_segments(int64_t length, int64_t rows, Largest largest, TakeLargest take_largest, Sums sums, Take take) {
+  using Row = Total<T, kSums>;
+  Row total[kMostRows];
+  T m[kMostRows];
+  double sum[kSums][kMostRows];
+  for (int64_t begin = 0; begin < length; begin += kSegment) {
+    const int64_t end = std::min(begin + kSegment, length);
+    largest(begin, end, m);
+    T bounded[kMostRows];
+    for (int64_t r = 0; r < rows; ++r) bounded[r] = Row::bounded(m[r]);
+    take_largest(bounded);
+    sums(begin, end, sum);
+    for (int64_t r = 0; r < rows; ++r) {
+      Row part{m[r]};
+      for (int s = 0; s < kSums; ++s) part.sums.value[s] = sum[s][r];
+      total[r].add(part);
+    }
+  }
+  for (int64_t r = 0; r < rows; ++r) {
+    m[r] = total[r].largest;
+    for (int s = 0; s < kSums; ++s) sum[s][r] = total[r].sums.value[s];
+  }
+  take_largest(m);
+  take(sum);
+}
+
 }  // namespace act_ext::CPU_CAPABILITY

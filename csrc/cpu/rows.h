@@ -8,6 +8,7 @@
 
 #include "across_rows.h"
 #include "along_row.h"
+#include "narrow_rows.h"
 
 namespace act_ext::CPU_CAPABILITY {
 
@@ -231,15 +232,11 @@ void rows_kernel(char* const* operands, const int64_t* steps, const int64_t* nex
   using Narrow = NarrowSets<F, S>;
   using Turned = TurnedRows<F, S>;
   constexpr int count = F::outputs + F::inputs;
-  bool along = true, side_by_side = true;
+  bool along = true, side_by_side = true, dense = true;
   for (int k = 0; k < count; ++k) {
     along = along && (steps[k] == sizeof(S) || length == 1);
     side_by_side = side_by_side && nexts[k] == sizeof(S);
-  }
-  if constexpr (Memory<S>::size > 1) {
-    if (!along && side_by_side && rows < Memory<S>::size && length <= Narrow::kLongest) {
-      return Narrow::run(operands, steps, nexts, length, rows, sets, sign);
-    }
+    dense = dense && steps[k] == rows * static_cast<int64_t>(sizeof(S));
   }
   const auto each_set = [&](auto run) {
     char *set[count], *next[count];
@@ -250,6 +247,18 @@ void rows_kernel(char* const* operands, const int64_t* steps, const int64_t* nex
       run(set, next);
     }
   };
+  if constexpr (Memory<S>::size > 1) {
+    if (!along && side_by_side && rows < Memory<S>::size) {
+      const bool fill_a_vector = rows * sets >= Memory<S>::size && length <= Narrow::kLongest;
+      if (dense && !fill_a_vector) {
+        each_set([&](char* const* set, char* const*) {
+          NarrowRows<RowStep<Op, pass, Wide<S>>, F, S>(set, length, rows, sign).run();
+        });
+        return;
+      }
+      if (length <= Narrow::kLongest) return Narrow::run(operands, steps, nexts, length, rows, sets, sign);
+    }
+  }
   if (!along && side_by_side && rows >= Memory<S>::size) {
     const auto kept = Across::new_kept(length);
     Across across(steps, length, sign, kept.get());

@@ -114,6 +114,22 @@ ACT_FN void store_in_order(V v, Wide<S>* to) {
   Memory<T>::store(v, to);
 }
 
+// The inverse of that.
+template <class S>
+ACT_FN typename Memory<S>::V load_in_order(const Wide<S>* from) {
+  using T = Wide<S>;
+  if constexpr (kNeighbours<S>) {
+    constexpr int64_t half = Memory<S>::size / 2;
+    T apart[2 * half];
+    for (int64_t i = 0; i < half; ++i) {
+      apart[i] = from[2 * i];
+      apart[half + i] = from[2 * i + 1];
+    }
+    return Memory<T>::load(apart);
+  }
+  return Memory<T>::load(from);
+}
+
 // Registers added down to eight lanes (four of AVX2's double), which go on in double: first those that belong together.
 // kWide: in double from the first addition on.
 #if defined(CPU_CAPABILITY_AVX512)
@@ -225,6 +241,19 @@ ACT_FN Pair<V> words_of(InDouble<V> value, InDouble<V> rest) {
   return {high, ((value - InDouble<V>(high)) + rest).rounded()};
 }
 
+// The same of numbers in memory.
+template <class S, bool kWide>
+ACT_FN double sum_of_lanes(Wide<S>* lanes) {
+  int width = kLanes<S>;
+  if (!kWide && kNeighboursFirst<S>) width = add_neighbours(lanes, width);
+  if (!kWide) width = by_halves(lanes, width, 8);
+  double sums[kLanes<S>];
+  std::copy_n(lanes, width, sums);
+  if (kWide && kNeighboursFirst<S>) width = add_neighbours(sums, width);
+  by_halves(sums, width);
+  return sums[0];
+}
+
 // kLanes elements of a row, in the registers that hold them.
 template <class S>
 struct Group {
@@ -248,14 +277,7 @@ struct Group {
 #else
     T lanes[kLanes<S>];
     for (int i = 0; i < size; ++i) Memory<T>::store(part[i], lanes + i * Memory<S>::size);
-    int width = kLanes<S>;
-    if (!kWide && kNeighboursFirst<S>) width = add_neighbours(lanes, width);
-    if (!kWide) width = by_halves(lanes, width, 8);
-    double sums[kLanes<S>];
-    std::copy_n(lanes, width, sums);
-    if (kWide && kNeighboursFirst<S>) width = add_neighbours(sums, width);
-    by_halves(sums, width);
-    return sums[0];
+    return sum_of_lanes<S, kWide>(lanes);
 #endif
   }
 

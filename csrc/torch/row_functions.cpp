@@ -24,36 +24,54 @@ using torch::autograd::variable_list;
 using T = const Tensor&;
 using Two = std::tuple<Tensor, Tensor>;
 
+using Operands = std::vector<const Tensor*>;
+
+char* data_of(const Tensor& tensor) { return static_cast<char*>(const_cast<void*>(tensor.const_data_ptr())); }
+
+// Contiguous operands are sets of rows side by side or, along the last dimension, one set of rows behind each other.
+void run_contiguous(cpu::RowsKernel kernel, const Operands& operands, int64_t dim, int64_t length, int64_t grain,
+                    double sign) {
+  const Tensor& first = *operands.front();
+  const int64_t size = first.element_size(), count = first.numel() / length;
+  const int64_t inner = first.dim() == 0 ? 1 : first.stride(dim);
+  const bool behind = inner == 1;
+  const int64_t rows = behind ? count : inner, next = behind ? length * size : size, next_set = length * inner * size;
+  const int operand_count = static_cast<int>(operands.size());
+  int64_t steps[kMaxOperands], nexts[2 * kMaxOperands];
+  for (int k = 0; k < operand_count; ++k) {
+    steps[k] = inner * size;
+    nexts[k] = next;
+    nexts[operand_count + k] = next_set;
+  }
+  // Few rows side by side are best taken whole, where there is a set for each thread.
+  const int64_t together = !behind && rows < 64 && count / rows >= at::get_num_threads() ? rows : 1;
+  at::parallel_for(0, count / together, std::max<int64_t>(1, grain / together), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin * together, stop = end * together; row < stop;) {
+      const int64_t of_set = row % rows, whole_sets = (stop - row) / rows;
+      const bool whole = of_set == 0 && whole_sets > 0;
+      const int64_t sets = whole ? whole_sets : 1, these = whole ? rows : std::min(rows - of_set, stop - row);
+      char* data[kMaxOperands];
+      for (int k = 0; k < operand_count; ++k) data[k] = data_of(*operands[k]) + row / rows * next_set + of_set * next;
+      kernel(data, steps, nexts, length, these, sets, sign);
+      row += sets * these;
+    }
+  });
+}
+
 // Operands of one shape as rows: the strides along the rows' dimension, and the operands without it.
 void run_on_cpu(const Call& call, Pass pass, Dtype dtype, int64_t dim, Tensors outputs, Tensors inputs) {
   const cpu::RowsKernel kernel = cpu::rows_kernel(call.op->kernel, pass, dtype);
   const Tensor& first = **outputs.begin();
-  const int64_t length = first.dim() == 0 ? 1 : first.size(dim), rows = first.numel() / length;
-  const int64_t size = first.element_size();
+  const int64_t length = first.dim() == 0 ? 1 : first.size(dim);
   const int64_t grain = std::max<int64_t>(1, 8192 / length);
-  int64_t steps[kMaxOperands], nexts[2 * kMaxOperands] = {};
-
-  std::vector<const Tensor*> operands = outputs.vec();
+  Operands operands = outputs.vec();
   operands.insert(operands.end(), inputs.begin(), inputs.end());
-  const int count = static_cast<int>(operands.size());
-  const bool contiguous =
-      std::all_of(operands.begin(), operands.end(), [](const Tensor* t) { return t->is_contiguous(); });
-  if (contiguous && dim == std::max<int64_t>(first.dim(), 1) - 1) {
-    char* data[kMaxOperands];
-    for (int k = 0; k < count; ++k) {
-      data[k] = static_cast<char*>(const_cast<void*>(operands[k]->const_data_ptr()));
-      steps[k] = size;
-      nexts[k] = length * size;
-    }
-    at::parallel_for(0, rows, grain, [&](int64_t begin, int64_t end) {
-      char* chunk[kMaxOperands];
-      for (int k = 0; k < count; ++k) chunk[k] = data[k] + begin * nexts[k];
-      kernel(chunk, steps, nexts, length, end - begin, 1, call.op->sign);
-    });
-    return;
+  if (std::all_of(operands.begin(), operands.end(), [](const Tensor* t) { return t->is_contiguous(); })) {
+    return run_contiguous(kernel, operands, dim, length, grain, call.op->sign);
   }
   // The first elements of the rows are walked over, in the order in which memory likes them best.
-  for (int k = 0; k < count; ++k) steps[k] = operands[k]->stride(dim) * size;
+  int64_t steps[kMaxOperands];
+  for (size_t k = 0; k < operands.size(); ++k) steps[k] = operands[k]->stride(dim) * first.element_size();
   walk_rows(outputs, inputs, dim)
       .for_each(
           [&](char** data, const int64_t* strides, int64_t size0, int64_t size1) {
