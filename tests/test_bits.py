@@ -164,6 +164,36 @@ def test_rows(name, dtype):
 
 @each_dtype
 @pytest.mark.parametrize("name", ROW_FUNCTIONS)
+def test_sets_of_rows_side_by_side(name, dtype):
+    """Few or many side by side, short or long, in one set or in several, with gaps or without."""
+    shapes = [(5, length, rows) for length in (*range(1, 36), 70, 130) for rows in (2, 3, 7, 16, 31, 33, 49, 150)]
+    shapes += [(40, 3, 4), (40, 20, 4), (3, 200, 9), (2, 700, 20), (1, 1, 3), (1, 2000, 20), (1, 35_000, 5)]
+    shapes += [(40, 140, 2), (1, 67_000, 2)]
+    threads = torch.get_num_threads()
+    for shape in shapes:
+        count = shape[0] * shape[1] * shape[2]
+        x, g = (inputs(dtype, count + k)[k:].view(shape) for k in (0, 5))
+        x[..., 1], g[..., 0] = -torch.inf, -0.0
+        if shape[2] > 2:
+            x[:, :1, 2] = torch.nan
+        as_rows = row_passes(name, *(t.transpose(1, 2).contiguous() for t in (x, g)), 2)
+        with_gaps = (torch.stack([t, t + 1], 1).flatten(0, 1)[::2] for t in (x, g))
+        apart = (torch.cat([t, t], 2)[..., shape[2] :] for t in (x, g))
+        try:
+            torch.set_num_threads(1)
+            results = [row_passes(name, x, g, 1), row_passes(name, *with_gaps, 1), row_passes(name, *apart, 1)]
+            torch.set_num_threads(2)
+            results.append(row_passes(name, x, g, 1))
+        finally:
+            torch.set_num_threads(threads)
+        for got in results:
+            for a, b in zip(got, as_rows, strict=True):
+                a, b = (torch.where(t.isnan(), torch.nan, t) for t in (a.transpose(1, 2), b))
+                assert same_bits(a, b), shape
+
+
+@each_dtype
+@pytest.mark.parametrize("name", ROW_FUNCTIONS)
 def test_short_rows(name, dtype):
     """Many are turned to lie side by side, some blocks of them and a rest; two are not. They may lie apart."""
     for length in range(1, 70):

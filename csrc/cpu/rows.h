@@ -154,8 +154,10 @@ class NarrowSets {
   static constexpr int64_t kBytes = 1 << 15, kMostBytes = 1 << 18;  // of a tile; it stays in a cache
 
  public:
-  // Longer rows of a vector would be too many bytes.
-  static constexpr int64_t kLongest = kMostBytes / (Tile<F, S>::count * (kSize + 64 / sizeof(S)) * sizeof(S));
+  // Longer rows of a vector would be too many bytes. Of eight bytes each, copies take longer than NarrowRows' sums.
+  static constexpr int64_t kLongest = !F::has_max && sizeof(S) == 8
+                                          ? 4 * kLanes<S> - 1
+                                          : kMostBytes / (Tile<F, S>::count * (kSize + 64 / sizeof(S)) * sizeof(S));
 
   static void run(char* const* operands, const int64_t* steps, const int64_t* nexts, int64_t length, int64_t rows,
                   int64_t sets, double sign) {
