@@ -24,9 +24,7 @@ struct SideBySide {
   // Of the last vector, part may be what the one before has too.
   ACT_FN int64_t row(int v) const { return std::min(v * kSize, last); }
   ACT_FN V& kept_at(int64_t i, int v) const { return kept[i * vectors + v]; }
-  ACT_FN S* output(int k, int64_t i, int v) const {
-    return reinterpret_cast<S*>(out[k] + i * out_steps[k]) + row(v);
-  }
+  ACT_FN S* output(int k, int64_t i, int v) const { return reinterpret_cast<S*>(out[k] + i * out_steps[k]) + row(v); }
   template <bool kKept>
   ACT_FN V input(int k, int64_t i, int v) const {
     if constexpr (kKept) return kept_at(i, v);
@@ -154,8 +152,7 @@ class AcrossRows {
   }
   [[gnu::noinline]] void run_by_segments() {
     by_segments<T, F::sums, kRows>(
-        place_.length, place_.vectors * kSize,
-        [&](int64_t begin, int64_t end, T* m) { largest<false>(begin, end, m); },
+        place_.length, place_.vectors * kSize, [&](int64_t begin, int64_t end, T* m) { largest<false>(begin, end, m); },
         [&](const T* m) { take_largest(m); },
         [&](int64_t begin, int64_t end, double (&sum)[F::sums][kRows]) {
           const Sums all = sums<false>(begin, end);
@@ -220,9 +217,8 @@ class AcrossRows {
   }
   template <int kFirst, int kStep, class L>
   ACT_FN static auto sum_of_groups(int64_t count, L lane) {
-    return sum_by_halves<kGroups, kFirst, kStep>((count + kTogether - 1) / kTogether, [&](auto g) {
-      return in_double(sum_of_group(g, count, lane));
-    });
+    return sum_by_halves<kGroups, kFirst, kStep>((count + kTogether - 1) / kTogether,
+                                                 [&](auto g) { return in_double(sum_of_group(g, count, lane)); });
   }
   template <class N, int kCount>
   ACT_FN static Results<Double, kCount> in_double(const Results<N, kCount>& sums) {
@@ -237,8 +233,8 @@ class AcrossRows {
     if constexpr (F::has_max) {
       for (int v = 0; v < place_.vectors; ++v) take_sum_of_short<kKept>(v);
     } else {
-      // What is computed of an element is little beside reading it: half of the groups are read in long pieces of memory
-      // and added in registers.
+      // What is computed of an element is little beside reading it: half of the groups are read in long pieces of
+      // memory and added in registers.
       RoundedSums half[kVectors];
       add_groups<0>([&](int v, const RoundedSums& even) { half[v] = even; });
       if (place_.length <= kTogether) {
@@ -255,8 +251,8 @@ class AcrossRows {
     const F f(sign_);
     for (int v = 0; v < at.vectors; ++v) {
       take(v, sum_of_groups<kParity, 2>(at.length, [&](int i) {
-        return at.template apply<false>([&](auto... x) { return f.terms(x...); }, i, v);
-      }));
+             return at.template apply<false>([&](auto... x) { return f.terms(x...); }, i, v);
+           }));
     }
   }
   ACT_FN static void take_short(F& f, const RoundedSums& sums, V count = V(0)) {
@@ -300,9 +296,8 @@ class AcrossRows {
       Results<LaneSum, F::rounded> group[kVectors][kGroups];
       for (int g = 0; g < used; ++g) {
         for (int v = 0; v < at.vectors; ++v) {
-          group[v][g] = sum_of_group(g, count, [&](int i) {
-            return lane_sum<kKept>(at, block + i, stop, v, counts[v]);
-          });
+          group[v][g] =
+              sum_of_group(g, count, [&](int i) { return lane_sum<kKept>(at, block + i, stop, v, counts[v]); });
         }
       }
       for (int v = 0; v < at.vectors; ++v) {

@@ -32,7 +32,7 @@ class AlongRow {
   }
 
   // Rows of one length.
-  static void run(AlongRow* rows, int count) {
+  ACT_FN static void run(AlongRow* rows, int count) {
     if (count == 1) return rows->run();
     if constexpr (F::has_max) {
       const auto each = [&](auto step) {
@@ -49,7 +49,8 @@ class AlongRow {
         for (int s = 0; s < F::sums; ++s) value[s][r] = sums.value[s], rest[s][r] = sums.rest[s];
       });
       Results<Pair<V>, F::sums> words;
-      for (int s = 0; s < F::sums; ++s) words.value[s] = words_of(InDouble<V>::load(value[s]), InDouble<V>::load(rest[s]));
+      for (int s = 0; s < F::sums; ++s)
+        words.value[s] = words_of(InDouble<V>::load(value[s]), InDouble<V>::load(rest[s]));
       all.take(words);
       spread(all, rows, count);
       each([](int, AlongRow& row) { row.template write<F::keeps_terms>(); });
@@ -61,12 +62,14 @@ class AlongRow {
     double value[F::sums] = {}, rest[F::sums] = {};
   };
 
-  void run() {
+  ACT_FN void run() {
     if constexpr (F::has_max) {
       if (length_ > kSegment) return run_by_segments();
       one_.take_largest(largest(0, length_));
+      take(sums<F::keeps_terms>(0, length_));
+    } else {
+      take(sums_here<false>(0, length_));
     }
-    take(sums<F::keeps_terms>(0, length_));
     write<F::keeps_terms>();
   }
   [[gnu::noinline]] void run_by_segments() {
@@ -151,7 +154,11 @@ class AlongRow {
   }
 
   template <bool kKeep>
-  Sums sums(int64_t begin, int64_t end) const {
+  [[gnu::noinline]] Sums sums(int64_t begin, int64_t end) const {
+    return sums_here<kKeep>(begin, end);
+  }
+  template <bool kKeep>
+  ACT_FN Sums sums_here(int64_t begin, int64_t end) const {
     const F f(one_);
     Sums total;
     for (int64_t block = begin; block < end; block += kRowBlock<F, S>) {

@@ -142,12 +142,12 @@ class NarrowRows {
     for (int64_t block = begin; block < end; block += kRowBlock<F, S>) {
       V places[F::sums][kVecs * kMost];
       for (int s = 0; s < F::sums; ++s) std::fill_n(places[s], kVecs * rows_, V(0));
-      for_each_vector(block, std::min(block + kRowBlock<F, S>, end),
-                      [&](auto whole, const F& f, int place, int64_t at) {
-                        const auto each = apply_to_inputs<F>([&](auto... x) { return f.terms(x...); },
-                                                             [&](int k) { return load<whole>(k, at); });
-                        for (int s = 0; s < F::sums; ++s) places[s][place] = places[s][place] + each.value[s];
-                      });
+      for_each_vector(
+          block, std::min(block + kRowBlock<F, S>, end), [&](auto whole, const F& f, int place, int64_t at) {
+            const auto each =
+                apply_to_inputs<F>([&](auto... x) { return f.terms(x...); }, [&](int k) { return load<whole>(k, at); });
+            for (int s = 0; s < F::sums; ++s) places[s][place] = places[s][place] + each.value[s];
+          });
       for (int s = 0; s < F::sums; ++s) {
         for_each_row(places[s], [&](int r, T* lanes) {
           const double sum = sum_of_lanes<S, F::uneven>(lanes);
@@ -164,8 +164,8 @@ class NarrowRows {
 
   [[gnu::noinline]] void write() const {
     for_each_vector(0, length_, [&](auto whole, const F& f, int, int64_t at) {
-      const auto all = apply_to_inputs<F>([&](auto... x) { return f.results(x...); },
-                                          [&](int k) { return load<whole>(k, at); });
+      const auto all =
+          apply_to_inputs<F>([&](auto... x) { return f.results(x...); }, [&](int k) { return load<whole>(k, at); });
       for (int k = 0; k < F::outputs; ++k) {
         if constexpr (whole) {
           Memory<S>::store(all.value[k], out_[k] + at);

@@ -180,49 +180,56 @@ class NarrowSets {
   }
 };
 
-// One row after the other, or some together where they are short. Rows whose elements lie apart are gathered.
+// Rows along memory, one after the other, or some together where they are short.
 template <template <class> class Op, Pass pass, class S>
-void each_row(char* const* operands, const int64_t* steps, const int64_t* nexts, int64_t length, int64_t rows,
-              double sign, bool along) {
-  using V = typename Memory<S>::V;
+void rows_along(char* const* operands, const int64_t* nexts, int64_t length, int64_t rows, double sign) {
   using T = Wide<S>;
-  using F = RowStep<Op, pass, V>;
+  using F = RowStep<Op, pass, typename Memory<S>::V>;
   using Row = AlongRow<RowStep<Op, pass, T>, F, S>;
   constexpr int count = F::outputs + F::inputs;
-  if (along && !F::has_max) {  // nothing to allocate
+  const auto begin = [&](Row& each, int64_t row, T* terms) {
+    char* data[count];
+    for (int k = 0; k < count; ++k) data[k] = operands[k] + row * nexts[k];
+    each.begin(data, length, sign, terms);
+  };
+  if constexpr (!F::has_max) {  // nothing to allocate
     for (int64_t row = 0; row < rows; ++row) {
-      char* data[count];
-      for (int k = 0; k < count; ++k) data[k] = operands[k] + row * nexts[k];
       Row each;
-      each.begin(data, length, sign, nullptr);
+      begin(each, row, nullptr);
       Row::run(&each, 1);
     }
-    return;
+  } else {
+    const int most = length <= Row::kShort ? Row::kTogether : 1;
+    const std::unique_ptr<T[]> terms(new T[most * Row::kept(length)]);
+    const std::unique_ptr<Row[]> together(new Row[most]);
+    for (int64_t row = 0; row < rows; row += most) {
+      const int these = static_cast<int>(std::min<int64_t>(rows - row, most));
+      for (int r = 0; r < these; ++r) begin(together[r], row + r, terms.get() + r * Row::kept(length));
+      Row::run(together.get(), these);
+    }
   }
-  const int most = along && length <= Row::kShort ? Row::kTogether : 1;
-  const std::unique_ptr<T[]> terms(new T[most * Row::kept(length)]);
-  const std::unique_ptr<S[]> gathered(along ? nullptr : new S[count * length]);
-  const std::unique_ptr<Row[]> together(new Row[most]);
-  for (int64_t row = 0; row < rows; row += most) {
-    const int these = static_cast<int>(std::min<int64_t>(rows - row, most));
-    const auto element = [&](int k, int64_t i) {
-      return reinterpret_cast<S*>(operands[k] + row * nexts[k] + i * steps[k]);
-    };
-    for (int r = 0; r < these; ++r) {
-      char* data[count];
-      for (int k = 0; k < count; ++k) {
-        data[k] = operands[k] + (row + r) * nexts[k];
-        if (along) continue;
-        S* const to = gathered.get() + k * length;
-        data[k] = reinterpret_cast<char*>(to);
-        for (int64_t i = 0; k >= F::outputs && i < length; ++i) to[i] = *element(k, i);
+}
+
+// Rows whose elements lie apart in a way of their own.
+template <template <class> class Op, Pass pass, class S>
+void gathered_rows(char* const* operands, const int64_t* steps, const int64_t* nexts, int64_t length, int64_t rows,
+                   double sign) {
+  using F = RowStep<Op, pass, typename Memory<S>::V>;
+  constexpr int count = F::outputs + F::inputs;
+  const std::unique_ptr<S[]> gathered(new S[count * length]);
+  for (int64_t row = 0; row < rows; ++row) {
+    char* data[count];
+    const auto for_each_element = [&](int first, int last, auto move) {
+      for (int k = first; k < last; ++k) {
+        for (int64_t i = 0; i < length; ++i) {
+          move(gathered[k * length + i], *reinterpret_cast<S*>(operands[k] + row * nexts[k] + i * steps[k]));
+        }
       }
-      together[r].begin(data, length, sign, terms.get() + r * Row::kept(length));
-    }
-    Row::run(together.get(), these);
-    for (int k = 0; !along && k < F::outputs; ++k) {
-      for (int64_t i = 0; i < length; ++i) *element(k, i) = gathered[k * length + i];
-    }
+    };
+    for (int k = 0; k < count; ++k) data[k] = reinterpret_cast<char*>(gathered.get() + k * length);
+    for_each_element(F::outputs, count, [](S& ours, const S& theirs) { ours = theirs; });
+    rows_along<Op, pass, S>(data, nexts, length, 1, sign);
+    for_each_element(0, F::outputs, [](const S& ours, S& theirs) { theirs = ours; });
   }
 }
 
@@ -276,7 +283,13 @@ void rows_kernel(char* const* operands, const int64_t* steps, const int64_t* nex
       return;
     }
   }
-  each_set([&](char* const* set, char* const*) { each_row<Op, pass, S>(set, steps, nexts, length, rows, sign, along); });
+  each_set([&](char* const* set, char* const*) {
+    if (along) {
+      rows_along<Op, pass, S>(set, nexts, length, rows, sign);
+    } else {
+      gathered_rows<Op, pass, S>(set, steps, nexts, length, rows, sign);
+    }
+  });
 }
 
 template <template <class> class Op, Pass pass>

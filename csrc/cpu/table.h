@@ -41,8 +41,8 @@ struct Stretches {
 using StretchesKernel = void (*)(char* output, const char* input, int64_t begin, int64_t end, const Stretches& along);
 
 // The operands are those of Kernel, each `sets` times `rows` rows of `length` elements. For each operand `steps` leads
-// from element to element and `nexts` from row to row, and the second half of `nexts` from set to set, in bytes. sign: of
-// the argument.
+// from element to element and `nexts` from row to row, and the second half of `nexts` from set to set, in bytes. sign:
+// of the argument.
 using RowsKernel = void (*)(char* const* operands, const int64_t* steps, const int64_t* nexts, int64_t length,
                             int64_t rows, int64_t sets, double sign);
 

@@ -73,11 +73,9 @@ void run_on_cpu(const Call& call, Pass pass, Dtype dtype, int64_t dim, Tensors o
   int64_t steps[kMaxOperands];
   for (size_t k = 0; k < operands.size(); ++k) steps[k] = operands[k]->stride(dim) * first.element_size();
   walk_rows(outputs, inputs, dim)
-      .for_each(
-          [&](char** data, const int64_t* strides, int64_t size0, int64_t size1) {
-            kernel(data, steps, strides, length, size0, size1, call.op->sign);
-          },
-          grain);
+      .for_each([&](char** data, const int64_t* strides, int64_t size0,
+                    int64_t size1) { kernel(data, steps, strides, length, size0, size1, call.op->sign); },
+                grain);
 }
 
 void run_rows(const Call& call, Pass pass, int64_t dim, Tensors outputs, Tensors inputs) {
