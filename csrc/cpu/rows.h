@@ -71,24 +71,28 @@ class Tile {
   // rows: the most of them, and no fewer than a vector has.
   Tile(int64_t length, int64_t rows)
       : length_(length),
-        step_(rows + 64 / sizeof(S)),  // a step of a power of two would always meet the same lines of the cache
-        elements_(new S[count * length * step_]),
+        // A step of a power of two would always meet the same lines of the cache.
+        lines_of_step_((rows * sizeof(S) + sizeof(Line) - 1) / sizeof(Line) + 1),
+        lines_(new Line[count * length * lines_of_step_]),
         kept_(Across::new_kept(length)) {}
-  int64_t step() const { return step_; }
-  S* of(int operand) const { return elements_.get() + operand * length_ * step_; }
+  int64_t step() const { return lines_of_step_ * (sizeof(Line) / sizeof(S)); }
+  S* of(int operand) const { return reinterpret_cast<S*>(lines_.get() + operand * length_ * lines_of_step_); }
   void run(int64_t rows, double sign) const {
     char* data[count];
     int64_t steps[count];
     for (int k = 0; k < count; ++k) {
       data[k] = reinterpret_cast<char*>(of(k));
-      steps[k] = step_ * sizeof(S);
+      steps[k] = step() * sizeof(S);
     }
     Across(steps, length_, sign, kept_.get()).run(data, std::max(rows, Memory<S>::size));
   }
 
  private:
-  int64_t length_, step_;
-  std::unique_ptr<S[]> elements_;
+  struct alignas(64) Line {
+    char bytes[64];
+  };
+  int64_t length_, lines_of_step_;
+  std::unique_ptr<Line[]> lines_;
   std::unique_ptr<V[]> kept_;
 };
 
@@ -101,7 +105,9 @@ class TurnedRows {
  public:
   // The longest rows for which that was measured to be quicker. Backward has little to compute once for each row.
   static constexpr int64_t kShort = Memory<S>::size == 1 ? 0
-                                    : F::has_max         ? (sizeof(S) > 4 ? 24 : 48)
+                                    : F::has_max         ? (sizeof(S) > 4   ? 16
+                                                            : sizeof(S) > 2 ? 48
+                                                                            : 64)
                                                          : (kQuickEnds ? 4 : 16);
 
   static void run(char* const* operands, const int64_t* nexts, int64_t length, int64_t rows, double sign) {
