@@ -40,6 +40,7 @@ ROWS = {
     "32768": ((-1, 32768), 1),
     "1024 strided": ((1024, -1), 0),
     "64 strided": ((-1, 64, 1024), 1),
+    "16 narrow": ((-1, 16, 8), 1),  # eight rows side by side, then eight others
 }
 
 

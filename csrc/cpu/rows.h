@@ -104,11 +104,8 @@ class TurnedRows {
 
  public:
   // The longest rows for which that was measured to be quicker. Backward has little to compute once for each row.
-  static constexpr int64_t kShort = Memory<S>::size == 1 ? 0
-                                    : F::has_max         ? (sizeof(S) > 4   ? 16
-                                                            : sizeof(S) > 2 ? 48
-                                                                            : 64)
-                                                         : (kQuickEnds ? 4 : 16);
+  static constexpr int64_t kShortForward = sizeof(S) == 8 ? 16 : sizeof(S) == 4 ? 48 : 64;
+  static constexpr int64_t kShort = Memory<S>::size == 1 ? 0 : F::has_max ? kShortForward : kQuickEnds ? 4 : 16;
 
   static void run(char* const* operands, const int64_t* nexts, int64_t length, int64_t rows, double sign) {
     const Tile<F, S> tile(length, kRows);
