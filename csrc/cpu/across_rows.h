@@ -46,10 +46,8 @@ struct SideBySide {
   // What the next rows will read at this place. They begin where these end, but the processor, which sees many short
   // pieces of memory, does not expect that.
   ACT_FN void fetch_next(int64_t i, int v) const {
-    for (int k = 0; k < F::inputs; ++k) {
-      const char* const here = in[k] + i * in_steps[k] + (vectors + v) * kSize * sizeof(S);
-      for (size_t line = 0; line < kSize * sizeof(S); line += 64) __builtin_prefetch(here + line, 0, 2);
-    }
+    const char* const here = in[0] + i * in_steps[0] + (vectors + v) * kSize * sizeof(S);
+    for (size_t line = 0; line < kSize * sizeof(S); line += 64) __builtin_prefetch(here + line, 0, 2);
   }
 };
 
@@ -70,7 +68,7 @@ class AcrossRows {
   // With a maximum, the input is kept, in order, for the next passes: so many vectors of it. The others have one more
   // pass, which finds what it reads in a cache.
   static constexpr int64_t kKept = F::has_max ? (int64_t{1} << 18) / sizeof(V) : 0;
-  static_assert(!F::has_max || F::inputs == 1);
+  static_assert(!F::has_max || (F::inputs == 1 && F::rounded == 1));
   // Of how many elements, in vectors of rows, the inputs stay at hand between two passes.
   static constexpr int64_t kCached = F::has_max ? kKept : (int64_t{1} << 19) / (kSize * sizeof(S) * F::inputs);
 
@@ -86,7 +84,7 @@ class AcrossRows {
     place_.kept = kept;
   }
 
-  // At least Memory<S>::size rows.
+  // At least Memory<S>::size rows. The last may go in a vector with some that have been computed already.
   void run(char* const* operands, int64_t rows) {
     const int64_t most = std::clamp<int64_t>(kCached / place_.length, 1, kVectors);
     for (int64_t next = 0; next < rows; next += most * kSize) {
@@ -144,7 +142,7 @@ class AcrossRows {
       take_largest(m);
     }
     if (place_.length <= kLanes<S>) {
-      take_sums_of_short<kKeep>();
+      take_short_rows<kKeep>();
     } else {
       take(sums<kKeep>(0, place_.length));
     }
@@ -198,26 +196,27 @@ class AcrossRows {
   }
 
   // Lanes are added as Group::sum adds its own: all that one of the last kGroups consists of, then these in double.
-  static constexpr int kTogether = kNeighboursFirst<S> ? 2 : 1;
-  static constexpr int kGroups = std::min(8, kLanes<S> / kTogether), kParts = kLanes<S> / (kTogether * kGroups);
+  static constexpr int kNeighbouring = kNeighboursFirst<S> ? 2 : 1;
+  static constexpr int kGroups = std::min(8, kLanes<S> / kNeighbouring), kParts = kLanes<S> / (kNeighbouring * kGroups);
   // Uneven terms in double from the first addition of lanes on.
   using LaneSum = std::conditional_t<F::uneven, Double, V>;
 
-  // What the lanes 0 to `count` - 1 have, of a group and of the groups kFirst, kFirst + kStep...
+  // The sum of those of the first `count` lanes that group g consists of.
   template <class L>
   ACT_FN static auto sum_of_group(int g, int64_t count, L lane) {
-    constexpr int kStep = kGroups * kTogether;
-    const int first = g * kTogether;
+    constexpr int kStep = kGroups * kNeighbouring;
+    const int first = g * kNeighbouring;
     return sum_by_halves<kParts>((count - first + kStep - 1) / kStep, [&](auto part) {
       const int i = first + part * kStep;
       auto sum = lane(i);
-      if (kTogether > 1 && i + 1 < count) sum = sum + lane(i + 1);
+      if (kNeighbouring > 1 && i + 1 < count) sum = sum + lane(i + 1);
       return sum;
     });
   }
+  // The sum of groups kFirst, kFirst + kStep... Those without lanes are left out.
   template <int kFirst, int kStep, class L>
   ACT_FN static auto sum_of_groups(int64_t count, L lane) {
-    return sum_by_halves<kGroups, kFirst, kStep>((count + kTogether - 1) / kTogether,
+    return sum_by_halves<kGroups, kFirst, kStep>((count + kNeighbouring - 1) / kNeighbouring,
                                                  [&](auto g) { return in_double(sum_of_group(g, count, lane)); });
   }
   template <class N, int kCount>
@@ -229,18 +228,18 @@ class AcrossRows {
 
   // Of rows whose elements have a lane each.
   template <bool kKept>
-  void take_sums_of_short() {
+  void take_short_rows() {
     if constexpr (F::has_max) {
-      for (int v = 0; v < place_.vectors; ++v) take_sum_of_short<kKept>(v);
+      for (int v = 0; v < place_.vectors; ++v) take_short_vector<kKept>(v);
     } else {
       // What is computed of an element is little beside reading it: half of the groups are read in long pieces of
       // memory and added in registers.
       RoundedSums half[kVectors];
       add_groups<0>([&](int v, const RoundedSums& even) { half[v] = even; });
-      if (place_.length <= kTogether) {
-        for (int v = 0; v < place_.vectors; ++v) take_short(f_[v], half[v]);
+      if (place_.length <= kNeighbouring) {
+        for (int v = 0; v < place_.vectors; ++v) take_short_sums(f_[v], half[v]);
       } else {
-        add_groups<1>([&](int v, const RoundedSums& odd) { take_short(f_[v], half[v] + odd); });
+        add_groups<1>([&](int v, const RoundedSums& odd) { take_short_sums(f_[v], half[v] + odd); });
       }
     }
   }
@@ -255,7 +254,7 @@ class AcrossRows {
            }));
     }
   }
-  ACT_FN static void take_short(F& f, const RoundedSums& sums, V count = V(0)) {
+  ACT_FN static void take_short_sums(F& f, const RoundedSums& sums, V count = V(0)) {
     Words words;
     for (int s = 0; s < F::rounded; ++s) {
       // -0 alone gives 0, as it does where lanes begin with that.
@@ -266,7 +265,7 @@ class AcrossRows {
   }
   // What is computed of an element is long: the elements of one vector of rows come one after the other.
   template <bool kKept>
-  ACT_FN void take_sum_of_short(int v) {
+  ACT_FN void take_short_vector(int v) {
     const Place at = place_;
     const F f = f_[v];
     V count(0);
@@ -278,7 +277,7 @@ class AcrossRows {
       if constexpr (kKept && F::keeps_terms) at.kept_at(i, v) = each.value[0];
       at.fetch_outputs(i, v);
     }
-    take_short(f_[v], sum_of_groups<0, 1>(at.length, [&](int i) { return Results<LaneSum, 1>{lane[i]}; }), count);
+    take_short_sums(f_[v], sum_of_groups<0, 1>(at.length, [&](int i) { return Results<LaneSum, 1>{lane[i]}; }), count);
   }
 
   // Where terms are kept, they take the inputs' place.
@@ -292,7 +291,7 @@ class AcrossRows {
       std::fill_n(counts, kCounts ? kVectors : 0, V(0));
       const int64_t stop = std::min(block + kRowBlock<F, S>, end);
       const int64_t count = stop - block;
-      const int used = static_cast<int>(std::min<int64_t>((count + kTogether - 1) / kTogether, kGroups));
+      const int used = static_cast<int>(std::min<int64_t>((count + kNeighbouring - 1) / kNeighbouring, kGroups));
       Results<LaneSum, F::rounded> group[kVectors][kGroups];
       for (int g = 0; g < used; ++g) {
         for (int v = 0; v < at.vectors; ++v) {
@@ -301,9 +300,9 @@ class AcrossRows {
         }
       }
       for (int v = 0; v < at.vectors; ++v) {
-        const RoundedSums sums = sum_by_halves<kGroups>(used, [&](int g) { return in_double(group[v][g]); });
+        const RoundedSums all = sum_by_halves<kGroups>(used, [&](int g) { return in_double(group[v][g]); });
         for (int s = 0; s < F::rounded; ++s) {
-          const Double& sum = sums.value[s];
+          const Double& sum = all.value[s];
           if (block == begin) {
             total.value[s][v] = sum;
             total.rest[s][v] = Double(V(0));

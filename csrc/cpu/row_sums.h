@@ -1,4 +1,5 @@
-// What is common to the loops along a row (along_row.h) and across rows (across_rows.h), which give the same bits.
+// What is common to the loops along a row (along_row.h), across rows (across_rows.h) and over few rows whose elements
+// take turns (narrow_rows.h), which give the same bits.
 //
 // Much of what is long in them is kept from being inlined: in every place that calls it, it took the compiler half as
 // long again. What backward does along a row is too short for that.

@@ -44,7 +44,7 @@ ACT_FN int by_halves(T* numbers, int count, int most = 1, F combine = {}) {
 }
 
 // The sum of number(kFirst), number(kFirst + kStep)... below kWidth by halves, in registers. Those from `count` on are
-// not there.
+// not there, but kFirst is.
 template <int kWidth, int kFirst = 0, int kStep = 1, class F>
 ACT_FN auto sum_by_halves(int64_t count, F number) {
   if constexpr (kStep == kWidth) {
@@ -241,7 +241,7 @@ ACT_FN Pair<V> words_of(InDouble<V> value, InDouble<V> rest) {
   return {high, ((value - InDouble<V>(high)) + rest).rounded()};
 }
 
-// The same of numbers in memory.
+// What Group::sum gives, of lanes in memory in the order of the elements, which are overwritten.
 template <class S, bool kWide>
 ACT_FN double sum_of_lanes(Wide<S>* lanes) {
   int width = kLanes<S>;

@@ -17,7 +17,7 @@ ACT_FN To bits_as(From from) {
   return to;
 }
 
-#if defined(__CUDACC__) || defined(__FMA__)
+#if defined(__CUDACC__) || defined(__FMA__) || defined(__ARM_FEATURE_FMA)
 ACT_FN float fma(float a, float b, float c) { return ::fmaf(a, b, c); }
 #else
 // Without the instruction libm emulates it at great cost. The product of two floats is exact in double.

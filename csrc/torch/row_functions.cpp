@@ -33,7 +33,8 @@ void run_contiguous(cpu::RowsKernel kernel, const Operands& operands, int64_t di
                     double sign) {
   const Tensor& first = *operands.front();
   const int64_t size = first.element_size(), count = first.numel() / length;
-  const int64_t inner = first.dim() == 0 ? 1 : first.stride(dim);
+  // Not the stride, which means nothing where the dimension has one element.
+  const int64_t inner = first.dim() == 0 ? 1 : c10::multiply_integers(first.sizes().slice(dim + 1));
   const bool behind = inner == 1;
   const int64_t rows = behind ? count : inner, next = behind ? length * size : size, next_set = length * inner * size;
   const int operand_count = static_cast<int>(operands.size());
@@ -43,13 +44,15 @@ void run_contiguous(cpu::RowsKernel kernel, const Operands& operands, int64_t di
     nexts[k] = next;
     nexts[operand_count + k] = next_set;
   }
-  // Few rows side by side are best taken whole, where there is a set for each thread.
-  const int64_t together = !behind && rows < 64 && count / rows >= at::get_num_threads() ? rows : 1;
+  // Sets that a part of a vector or little more goes through are taken whole, where that leaves no thread idle for
+  // long.
+  const bool whole_sets = !behind && rows < 64 && count / rows >= 4 * at::get_num_threads();
+  const int64_t together = whole_sets ? rows : 1;
   at::parallel_for(0, count / together, std::max<int64_t>(1, grain / together), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin * together, stop = end * together; row < stop;) {
-      const int64_t of_set = row % rows, whole_sets = (stop - row) / rows;
-      const bool whole = of_set == 0 && whole_sets > 0;
-      const int64_t sets = whole ? whole_sets : 1, these = whole ? rows : std::min(rows - of_set, stop - row);
+      const int64_t of_set = row % rows, left = stop - row;
+      const bool whole = of_set == 0 && left >= rows;
+      const int64_t sets = whole ? left / rows : 1, these = whole ? rows : std::min(rows - of_set, left);
       char* data[kMaxOperands];
       for (int k = 0; k < operand_count; ++k) data[k] = data_of(*operands[k]) + row / rows * next_set + of_set * next;
       kernel(data, steps, nexts, length, these, sets, sign);
