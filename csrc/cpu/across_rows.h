@@ -85,7 +85,7 @@ class AcrossRows {
   }
 
   // At least Memory<S>::size rows. The last may go in a vector with some that have been computed already.
-  void run(char* const* operands, int64_t rows) {
+  [[gnu::noinline]] void run(char* const* operands, int64_t rows) {
     const int64_t most = std::clamp<int64_t>(kCached / place_.length, 1, kVectors);
     for (int64_t next = 0; next < rows; next += most * kSize) {
       const int64_t first = std::min(next, rows - kSize), left = rows - first;
@@ -141,34 +141,43 @@ class AcrossRows {
       largest<kKeep>(0, place_.length, m);
       take_largest(m);
     }
-    if (place_.length <= kLanes<S>) {
-      take_short_rows<kKeep>();
-    } else {
-      take(sums<kKeep>(0, place_.length));
+    bool is_short = false;
+    if constexpr (kKeep == F::has_max) {  // what is short is kept
+      is_short = place_.length <= kLanes<S>;
+      if (is_short) take_short_rows();
     }
+    if (!is_short) take(sums<kKeep>(0, place_.length));
     write<kKeep>();
   }
   [[gnu::noinline]] void run_by_segments() {
     by_segments<T, F::sums, kRows>(
         place_.length, place_.vectors * kSize, [&](int64_t begin, int64_t end, T* m) { largest<false>(begin, end, m); },
         [&](const T* m) { take_largest(m); },
-        [&](int64_t begin, int64_t end, double (&sum)[F::sums][kRows]) {
+        [&](int64_t begin, int64_t end, Results<double, F::sums>* sum) {
           const Sums all = sums<false>(begin, end);
-          for (int s = 0; s < F::sums; ++s) {
-            for (int v = 0; v < place_.vectors; ++v) (all.value[s][v] + all.rest[s][v]).store(sum[s] + v * kSize);
-          }
+          for_each_vector_and_sum([&](int v, int s) {
+            double rows[kSize];
+            (all.value[s][v] + all.rest[s][v]).store(rows);
+            for (int64_t i = 0; i < kSize; ++i) sum[v * kSize + i].value[s] = rows[i];
+          });
         },
-        [&](const double (&sum)[F::sums][kRows]) {
+        [&](const Results<double, F::sums>* sum) {
           Sums all;
-          for (int s = 0; s < F::sums; ++s) {
-            for (int v = 0; v < place_.vectors; ++v) {
-              all.value[s][v] = Double::load(sum[s] + v * kSize);
-              all.rest[s][v] = Double(V(0));
-            }
-          }
+          for_each_vector_and_sum([&](int v, int s) {
+            double rows[kSize];
+            for (int64_t i = 0; i < kSize; ++i) rows[i] = sum[v * kSize + i].value[s];
+            all.value[s][v] = Double::load(rows);
+            all.rest[s][v] = Double(V(0));
+          });
           take(all);
         });
     write<false>();
+  }
+  template <class G>
+  void for_each_vector_and_sum(G g) const {
+    for (int v = 0; v < place_.vectors; ++v) {
+      for (int s = 0; s < F::sums; ++s) g(v, s);
+    }
   }
   void take_largest(const T* m) {
     for (int v = 0; v < place_.vectors; ++v) f_[v].take_largest(Memory<T>::load(m + v * kSize));
@@ -226,14 +235,10 @@ class AcrossRows {
     return all;
   }
 
-  // Of rows whose elements have a lane each.
-  template <bool kKept>
+  // The sums of rows whose elements have a lane each.
   void take_short_rows() {
-    if constexpr (F::has_max) {
-      for (int v = 0; v < place_.vectors; ++v) take_short_vector<kKept>(v);
-    } else {
-      // What is computed of an element is little beside reading it: half of the groups are read in long pieces of
-      // memory and added in registers.
+    if constexpr (kQuickTerms) {
+      // Half of the groups are read in long pieces of memory and added in registers.
       RoundedSums half[kVectors];
       add_groups<0>([&](int v, const RoundedSums& even) { half[v] = even; });
       if (place_.length <= kNeighbouring) {
@@ -241,8 +246,13 @@ class AcrossRows {
       } else {
         add_groups<1>([&](int v, const RoundedSums& odd) { take_short_sums(f_[v], half[v] + odd); });
       }
+    } else {
+      for (int v = 0; v < place_.vectors; ++v) take_short_vector(v);
     }
   }
+  // Whether what is computed of an element is little beside reading it. Else the elements of one vector of rows come
+  // one after the other.
+  static constexpr bool kQuickTerms = !F::has_max && F::sums == 1;
   using RoundedSums = Results<Double, F::rounded>;
   template <int kParity, class G>
   ACT_FN void add_groups(G take) const {
@@ -263,21 +273,19 @@ class AcrossRows {
     if constexpr (F::sums > F::rounded) words.value[F::rounded] = {count, V(0)};
     f.take(words);
   }
-  // What is computed of an element is long: the elements of one vector of rows come one after the other.
-  template <bool kKept>
   ACT_FN void take_short_vector(int v) {
     const Place at = place_;
     const F f = f_[v];
     V count(0);
-    LaneSum lane[kLanes<S>];
+    Results<LaneSum, F::rounded> lane[kLanes<S>];
     for (int64_t i = 0; i < at.length; ++i) {
-      const auto each = at.template apply<kKept>([&](auto... x) { return f.terms(x...); }, i, v);
-      lane[i] = LaneSum(each.value[0]);
+      const auto each = at.template apply<F::has_max>([&](auto... x) { return f.terms(x...); }, i, v);
+      for (int s = 0; s < F::rounded; ++s) lane[i].value[s] = LaneSum(each.value[s]);
       if constexpr (F::sums > F::rounded) count = count + each.value[F::rounded];
-      if constexpr (kKept && F::keeps_terms) at.kept_at(i, v) = each.value[0];
-      at.fetch_outputs(i, v);
+      if constexpr (F::keeps_terms) at.kept_at(i, v) = each.value[0];
+      if constexpr (F::has_max) at.fetch_outputs(i, v);
     }
-    take_short_sums(f_[v], sum_of_groups<0, 1>(at.length, [&](int i) { return Results<LaneSum, 1>{lane[i]}; }), count);
+    take_short_sums(f_[v], sum_of_groups<0, 1>(at.length, [&](int i) { return lane[i]; }), count);
   }
 
   // Where terms are kept, they take the inputs' place.

@@ -76,13 +76,13 @@ class AlongRow {
     by_segments<T, F::sums, 1>(
         length_, 1, [&](int64_t begin, int64_t end, T* m) { *m = largest(begin, end); },
         [&](const T* m) { one_.take_largest(*m); },
-        [&](int64_t begin, int64_t end, double (&sum)[F::sums][1]) {
+        [&](int64_t begin, int64_t end, Results<double, F::sums>* sum) {
           const Sums all = sums<false>(begin, end);
-          for (int s = 0; s < F::sums; ++s) sum[s][0] = all.value[s] + all.rest[s];
+          for (int s = 0; s < F::sums; ++s) sum->value[s] = all.value[s] + all.rest[s];
         },
-        [&](const double (&sum)[F::sums][1]) {
+        [&](const Results<double, F::sums>* sum) {
           Sums all;
-          for (int s = 0; s < F::sums; ++s) all.value[s] = sum[s][0];
+          for (int s = 0; s < F::sums; ++s) all.value[s] = sum->value[s];
           take(all);
         });
     write<false>();

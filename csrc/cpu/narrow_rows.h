@@ -51,24 +51,26 @@ class NarrowRows {
     by_segments<T, F::sums, kMost>(
         length_, rows_, [&](int64_t begin, int64_t end, T* m) { largest(begin, end, m); },
         [&](const T* m) { take_largest(m); },
-        [&](int64_t begin, int64_t end, double (&sum)[F::sums][kMost]) {
+        [&](int64_t begin, int64_t end, Results<double, F::sums>* sum) {
           const Sums all = sums(begin, end);
-          for (int s = 0; s < F::sums; ++s) {
-            for (int r = 0; r < rows_; ++r) sum[s][r] = all.value[s][r] + all.rest[s][r];
+          for (int r = 0; r < rows_; ++r) {
+            for (int s = 0; s < F::sums; ++s) sum[r].value[s] = all.value[s][r] + all.rest[s][r];
           }
         },
-        [&](const double (&sum)[F::sums][kMost]) {
+        [&](const Results<double, F::sums>* sum) {
           Sums all;
-          for (int s = 0; s < F::sums; ++s) std::copy_n(sum[s], rows_, all.value[s]);
+          for (int r = 0; r < rows_; ++r) {
+            for (int s = 0; s < F::sums; ++s) all.value[s][r] = sum[r].value[s];
+          }
           take(all);
         });
   }
 
-  void take_largest(const T* m) {
+  [[gnu::noinline]] void take_largest(const T* m) {
     for (int r = 0; r < rows_; ++r) one_[r].take_largest(m[r]);
     spread();
   }
-  void take(const Sums& sums) {
+  [[gnu::noinline]] void take(const Sums& sums) {
     for (int r = 0; r < rows_; ++r) {
       Results<Pair<T>, F::sums> words;
       for (int s = 0; s < F::sums; ++s) words.value[s] = words_of<T>(sums.value[s][r], sums.rest[s][r]);

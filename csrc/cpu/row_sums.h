@@ -29,13 +29,20 @@ ACT_FN auto apply_to_inputs(G g, L load) {
   return apply_to_inputs(g, load, input_indices<F>);
 }
 
+// Adds what a part of each row has: one function for all dtypes that are computed in T.
+template <class T, int kSums>
+[[gnu::noinline]] void add_parts(Total<T, kSums>* total, const T* largest, const Results<double, kSums>* sums,
+                                 int64_t rows) {
+  for (int64_t r = 0; r < rows; ++r) total[r].add({largest[r], sums[r]});
+}
+
 // Takes the largest elements and the sums of long rows, which are read for both together, segment by segment.
 template <class T, int kSums, int kMostRows, class Largest, class TakeLargest, class Sums, class Take>
 void by_segments(int64_t length, int64_t rows, Largest largest, TakeLargest take_largest, Sums sums, Take take) {
   using Row = Total<T, kSums>;
   Row total[kMostRows];
   T m[kMostRows];
-  double sum[kSums][kMostRows];
+  Results<double, kSums> sum[kMostRows];
   for (int64_t begin = 0; begin < length; begin += kSegment) {
     const int64_t end = std::min(begin + kSegment, length);
     largest(begin, end, m);
@@ -43,15 +50,11 @@ void by_segments(int64_t length, int64_t rows, Largest largest, TakeLargest take
     for (int64_t r = 0; r < rows; ++r) bounded[r] = Row::bounded(m[r]);
     take_largest(bounded);
     sums(begin, end, sum);
-    for (int64_t r = 0; r < rows; ++r) {
-      Row part{m[r]};
-      for (int s = 0; s < kSums; ++s) part.sums.value[s] = sum[s][r];
-      total[r].add(part);
-    }
+    add_parts(total, m, sum, rows);
   }
   for (int64_t r = 0; r < rows; ++r) {
     m[r] = total[r].largest;
-    for (int s = 0; s < kSums; ++s) sum[s][r] = total[r].sums.value[s];
+    sum[r] = total[r].sums;
   }
   take_largest(m);
   take(sum);
