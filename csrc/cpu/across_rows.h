@@ -141,12 +141,13 @@ class AcrossRows {
       largest<kKeep>(0, place_.length, m);
       take_largest(m);
     }
-    bool is_short = false;
     if constexpr (kKeep == F::has_max) {  // what is short is kept
-      is_short = place_.length <= kLanes<S>;
-      if (is_short) take_short_rows();
+      if (place_.length <= kLanes<S>) {
+        take_short_rows();
+        return write<kKeep>();
+      }
     }
-    if (!is_short) take(sums<kKeep>(0, place_.length));
+    take(sums<kKeep>(0, place_.length));
     write<kKeep>();
   }
   [[gnu::noinline]] void run_by_segments() {
@@ -347,10 +348,8 @@ class AcrossRows {
   }
   template <bool kKept>
   [[gnu::noinline]] void write() const {
-    write<kKept>(Place(place_), f_);
-  }
-  template <bool kKept>
-  ACT_FN static void write(const Place& at, const F* f) {
+    const Place at = place_;
+    const F* const f = f_;
     for (int64_t i = 0; i < at.length; ++i) {
       for (int v = 0; v < at.vectors; ++v) {
         if constexpr (kKept && F::keeps_terms) {

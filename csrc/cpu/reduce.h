@@ -147,19 +147,17 @@ void stretches_kernel(char* output, const char* input, int64_t begin, int64_t en
     numbers += step;
     if (numbers == behind) numbers = first;
     if (n < size) {
-      store_first<S>(n, f(load_first<S>(n, from, S(0))), to);
+      const FirstLanes<S> end(n);
+      end.store(f(end.load(from, S(0))), to);
       continue;
     }
-    // The last vector ends where the stretch does: a part of it may be computed twice.
-    const int64_t last = n - size;
-    for (int64_t i = 0;; i = std::min(i + size, last)) {
+    for_each_vector<S>(n, [&](int64_t i) {
       if constexpr (F::heavy) {
         fetch_ahead<0>(from + i);
         fetch_ahead<1>(to + i);
       }
       Memory<S>::store(f(Memory<S>::load(from + i)), to + i);
-      if (i == last) break;
-    }
+    });
   }
 }
 

@@ -29,6 +29,30 @@ ACT_FN auto apply_to_inputs(G g, L load) {
   return apply_to_inputs(g, load, input_indices<F>);
 }
 
+// Whether the end of a row, along it, costs little.
+#if defined(CPU_CAPABILITY_AVX512)
+inline constexpr bool kQuickEnds = true;
+#else
+inline constexpr bool kQuickEnds = false;
+#endif
+
+// step(part, i) for each vector that a row is written in, and with its `end`, which is no vector. kAnywhere: whether a
+// vector may begin at any element.
+template <class S, bool kAnywhere = true, class E, class G>
+ACT_FN void for_each_written(int64_t length, E end, G step) {
+  constexpr int64_t size = Memory<S>::size;
+  if (!kQuickEnds && kAnywhere && length >= size) {
+    return for_each_vector<S>(length, [&](int64_t i) { step(WholeVector<S>(), i); });
+  }
+  const int64_t whole = length & -size;
+  for (int64_t i = 0; i < whole; i += size) step(WholeVector<S>(), i);
+  if (whole < length) step(end, whole);
+}
+
+// Terms that are kept are so in the order in which vectors have elements.
+template <class F, class S>
+inline constexpr bool kWrittenAnywhere = !(F::keeps_terms && kNeighbours<S>);
+
 // Adds what a part of each row has: one function for all dtypes that are computed in T.
 template <class T, int kSums>
 [[gnu::noinline]] void add_parts(Total<T, kSums>* total, const T* largest, const Results<double, kSums>* sums,

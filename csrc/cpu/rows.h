@@ -6,37 +6,23 @@
 
 #include "along_row.h"
 #include "narrow_rows.h"
+#include "short_rows.h"
 #include "tiled_rows.h"
 
 namespace act_ext::CPU_CAPABILITY {
 
-// Rows along memory, one after the other, or some together where they are short.
+// Rows along memory, one after the other.
 template <template <class> class Op, Pass pass, class S>
 void rows_along(char* const* operands, const int64_t* nexts, int64_t length, int64_t rows, double sign) {
   using T = Wide<S>;
   using F = RowStep<Op, pass, typename Memory<S>::V>;
   using Row = AlongRow<RowStep<Op, pass, T>, F, S>;
   constexpr int count = F::outputs + F::inputs;
-  const auto begin = [&](Row& each, int64_t row, T* terms) {
+  const std::unique_ptr<T[]> terms(F::keeps_terms ? new T[Row::kept(length)] : nullptr);
+  for (int64_t row = 0; row < rows; ++row) {
     char* data[count];
     for (int k = 0; k < count; ++k) data[k] = operands[k] + row * nexts[k];
-    each.begin(data, length, sign, terms);
-  };
-  if constexpr (!F::has_max) {  // nothing to allocate
-    for (int64_t row = 0; row < rows; ++row) {
-      Row each;
-      begin(each, row, nullptr);
-      Row::run(&each, 1);
-    }
-  } else {
-    const int most = length <= Row::kShort ? static_cast<int>(std::min<int64_t>(rows, Row::kTogether)) : 1;
-    const std::unique_ptr<T[]> terms(new T[most * Row::kept(length)]);
-    const std::unique_ptr<Row[]> together(new Row[most]);
-    for (int64_t row = 0; row < rows; row += most) {
-      const int these = static_cast<int>(std::min<int64_t>(rows - row, most));
-      for (int r = 0; r < these; ++r) begin(together[r], row + r, terms.get() + r * Row::kept(length));
-      Row::run(together.get(), these);
-    }
+    Row(data, length, sign, terms.get()).run();
   }
 }
 
@@ -110,6 +96,13 @@ void rows_kernel(char* const* operands, const int64_t* steps, const int64_t* nex
   if constexpr (Turned::kShort > 0) {  // there are vectors
     if (along && length <= Turned::kShort && rows >= Memory<S>::size) {
       each_set([&](char* const* set, char* const*) { Turned::run(set, nexts, length, rows, sign); });
+      return;
+    }
+  }
+  using Short = ShortRows<RowStep<Op, pass, Wide<S>>, F, S>;
+  if constexpr (Short::kShort > 0) {
+    if (along && length <= Short::kShort && (!F::has_max || rows > 1)) {
+      each_set([&](char* const* set, char* const*) { Short(set, nexts, length, sign).run(rows); });
       return;
     }
   }

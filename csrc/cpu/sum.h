@@ -71,6 +71,34 @@ ACT_FN double across(__m512d x, F combine) {
   x = combine(x, _mm512_shuffle_f64x2(x, x, 0xB1));
   return _mm512_cvtsd_f64(combine(x, _mm512_permute_pd(x, 0x55)));
 }
+// Each of as many registers as one has lanes, in order.
+template <class F>
+ACT_FN __m512 across(const __m512* x, F combine) {
+  const auto of_four = [&](const __m512* each) {
+    const auto halves = [&](__m512 a, __m512 b) {
+      return combine(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xEE));
+    };
+    const __m512 first = halves(each[0], each[4]), second = halves(each[8], each[12]);
+    return combine(_mm512_shuffle_f32x4(first, second, 0x88), _mm512_shuffle_f32x4(first, second, 0xDD));
+  };
+  const auto pairs = [&](__m512 a, __m512 b) {
+    return combine(_mm512_shuffle_ps(a, b, 0x44), _mm512_shuffle_ps(a, b, 0xEE));
+  };
+  const __m512 first = pairs(of_four(x), of_four(x + 1)), second = pairs(of_four(x + 2), of_four(x + 3));
+  return combine(_mm512_shuffle_ps(first, second, 0x88), _mm512_shuffle_ps(first, second, 0xDD));
+}
+template <class F>
+ACT_FN __m512d across(const __m512d* x, F combine) {
+  const auto of_four = [&](const __m512d* each) {
+    const auto halves = [&](__m512d a, __m512d b) {
+      return combine(_mm512_shuffle_f64x2(a, b, 0x44), _mm512_shuffle_f64x2(a, b, 0xEE));
+    };
+    const __m512d first = halves(each[0], each[2]), second = halves(each[4], each[6]);
+    return combine(_mm512_shuffle_f64x2(first, second, 0x88), _mm512_shuffle_f64x2(first, second, 0xDD));
+  };
+  const __m512d even = of_four(x), odd = of_four(x + 1);
+  return combine(_mm512_unpacklo_pd(even, odd), _mm512_unpackhi_pd(even, odd));
+}
 #elif defined(CPU_CAPABILITY_AVX2)
 template <class F>
 ACT_FN float across(__m256 x, F combine) {
@@ -82,6 +110,25 @@ template <class F>
 ACT_FN double across(__m256d x, F combine) {
   x = combine(x, _mm256_permute2f128_pd(x, x, 1));
   return _mm256_cvtsd_f64(combine(x, _mm256_permute_pd(x, 0x5)));
+}
+template <class F>
+ACT_FN __m256 across(const __m256* x, F combine) {
+  const auto of_two = [&](const __m256* each) {
+    return combine(_mm256_permute2f128_ps(each[0], each[4], 0x20), _mm256_permute2f128_ps(each[0], each[4], 0x31));
+  };
+  const auto pairs = [&](__m256 a, __m256 b) {
+    return combine(_mm256_shuffle_ps(a, b, 0x44), _mm256_shuffle_ps(a, b, 0xEE));
+  };
+  const __m256 first = pairs(of_two(x), of_two(x + 1)), second = pairs(of_two(x + 2), of_two(x + 3));
+  return combine(_mm256_shuffle_ps(first, second, 0x88), _mm256_shuffle_ps(first, second, 0xDD));
+}
+template <class F>
+ACT_FN __m256d across(const __m256d* x, F combine) {
+  const auto of_two = [&](const __m256d* each) {
+    return combine(_mm256_permute2f128_pd(each[0], each[2], 0x20), _mm256_permute2f128_pd(each[0], each[2], 0x31));
+  };
+  const __m256d even = of_two(x), odd = of_two(x + 1);
+  return combine(_mm256_unpacklo_pd(even, odd), _mm256_unpackhi_pd(even, odd));
 }
 #endif
 
@@ -266,14 +313,28 @@ struct Group {
     for (V& v : part) v = V(constant);
   }
 
+#if defined(CPU_CAPABILITY_AVX512)
+  template <bool kWide>
+  ACT_FN __m512d sum_in_lanes() const {
+    return eighths<kWide>(part[0].low, part[0].high);
+  }
+  ACT_FN Register<T> largest_in_lanes() const { return Larger()(part[0].low, part[0].high); }
+#elif defined(CPU_CAPABILITY_AVX2)
+  template <bool kWide>
+  ACT_FN __m256d sum_in_lanes() const {
+    const V &a = part[0], &b = part[1];
+    if constexpr (kNeighbours<S>) return eighths<kWide>(a.low, a.high, b.low, b.high);
+    return eighths<kWide>(a.low, b.low, a.high, b.high);
+  }
+  ACT_FN Register<T> largest_in_lanes() const {
+    const Larger larger;
+    return larger(larger(part[0].low, part[0].high), larger(part[1].low, part[1].high));
+  }
+#endif
   template <bool kWide>
   ACT_FN double sum() const {
-#if defined(CPU_CAPABILITY_AVX512)
-    return across(eighths<kWide>(part[0].low, part[0].high), Add());
-#elif defined(CPU_CAPABILITY_AVX2)
-    const V &a = part[0], &b = part[1];
-    if constexpr (kNeighbours<S>) return across(eighths<kWide>(a.low, a.high, b.low, b.high), Add());
-    return across(eighths<kWide>(a.low, b.low, a.high, b.high), Add());
+#if defined(CPU_CAPABILITY_AVX512) || defined(CPU_CAPABILITY_AVX2)
+    return across(sum_in_lanes<kWide>(), Add());
 #else
     T lanes[kLanes<S>];
     for (int i = 0; i < size; ++i) Memory<T>::store(part[i], lanes + i * Memory<S>::size);
@@ -282,11 +343,8 @@ struct Group {
   }
 
   ACT_FN T largest() const {
-#if defined(CPU_CAPABILITY_AVX512)
-    return across(Larger()(part[0].low, part[0].high), Larger());
-#elif defined(CPU_CAPABILITY_AVX2)
-    const Larger larger;
-    return across(larger(larger(part[0].low, part[0].high), larger(part[1].low, part[1].high)), larger);
+#if defined(CPU_CAPABILITY_AVX512) || defined(CPU_CAPABILITY_AVX2)
+    return across(largest_in_lanes(), Larger());
 #else
     T lanes[kLanes<S>];
     for (int i = 0; i < size; ++i) Memory<T>::store(part[i], lanes + i * Memory<S>::size);
@@ -294,6 +352,57 @@ struct Group {
     return lanes[0];
 #endif
   }
+};
+
+// What the groups of a vector of rows come to, each set and all taken together.
+template <class S>
+class GroupsOfRows {
+  using V = typename Memory<S>::V;
+  using T = Wide<S>;
+  using Double = InDouble<V>;
+
+ public:
+  static constexpr int kRows = static_cast<int>(Memory<T>::size);
+#if defined(CPU_CAPABILITY_AVX512) || defined(CPU_CAPABILITY_AVX2)
+  // So many of them take no longer than one.
+  static constexpr int kStep = kRows / Double::parts;
+  template <bool kWide>
+  ACT_FN void set_sum(int row, const Group<S>& group) {
+    sum_[row] = group.template sum_in_lanes<kWide>();
+  }
+  ACT_FN void set_largest(int row, const Group<S>& group) { largest_[row] = group.largest_in_lanes(); }
+  // Of the first `count` rows.
+  ACT_FN Double sums(int count) const {
+    Double all(V(0));
+    for (int p = 0; p < Double::parts && p * kStep < count; ++p) all.part[p] = across(sum_ + p * kStep, Add());
+    return all;
+  }
+  ACT_FN V largest(int count) const {
+    V all(0);
+    all.low = across(largest_, Larger());
+    if (count > kRows / 2) all.high = across(largest_ + kRows / 2, Larger());
+    return all;
+  }
+
+ private:
+  union {
+    typename Double::Part sum_[kRows];
+    Register<T> largest_[kRows];
+  };
+#else
+  static constexpr int kStep = kRows;
+  template <bool kWide>
+  ACT_FN void set_sum(int row, const Group<S>& group) {
+    sum_[row] = group.template sum<kWide>();
+  }
+  ACT_FN void set_largest(int row, const Group<S>& group) { largest_[row] = group.largest(); }
+  ACT_FN Double sums(int) const { return Double::load(sum_); }
+  ACT_FN V largest(int) const { return Memory<T>::load(largest_); }
+
+ private:
+  double sum_[kRows];
+  T largest_[kRows];
+#endif
 };
 
 }  // namespace act_ext::CPU_CAPABILITY

@@ -5,20 +5,16 @@
 
 namespace act_ext::CPU_CAPABILITY {
 
-// Whether at::vec turns whole blocks (elements of eight bytes are few in a register), and whether the end of a row,
-// along it, costs little.
+// Whether at::vec turns whole blocks: elements of eight bytes are few in a register.
 #if defined(CPU_CAPABILITY_AVX512)
 template <class S>
 inline constexpr bool kByBlocks = sizeof(S) <= 4;
-inline constexpr bool kQuickEnds = true;
 #elif defined(CPU_CAPABILITY_AVX2)
 template <class S>
 inline constexpr bool kByBlocks = std::is_same_v<S, float>;
-inline constexpr bool kQuickEnds = false;
 #else
 template <class S>
 inline constexpr bool kByBlocks = false;
-inline constexpr bool kQuickEnds = false;
 #endif
 
 // Writes rows of elements as columns.
@@ -96,9 +92,11 @@ class TurnedRows {
   static constexpr int64_t kRows = 64;
 
  public:
-  // The longest rows for which that was measured to be quicker. Backward has little to compute once for each row.
-  static constexpr int64_t kShortForward = sizeof(S) == 8 ? 16 : sizeof(S) == 4 ? 48 : 64;
-  static constexpr int64_t kShort = Memory<S>::size == 1 ? 0 : F::has_max ? kShortForward : kQuickEnds ? 4 : 16;
+  // The longest rows for which that was measured to be quicker than ShortRows. Backward has little to compute once for
+  // each row.
+  static constexpr int64_t kShortForward = sizeof(S) == 8 ? 12 : sizeof(S) == 2 ? 28 : kQuickEnds ? 16 : 32;
+  static constexpr int64_t kShortBackward = kQuickEnds ? 4 : sizeof(S) == 2 ? 15 : 32 / sizeof(S) - 1;
+  static constexpr int64_t kShort = Memory<S>::size == 1 ? 0 : F::has_max ? kShortForward : kShortBackward;
 
   static void run(char* const* operands, const int64_t* nexts, int64_t length, int64_t rows, double sign) {
     const Tile<F, S> tile(length, kRows);

@@ -505,6 +505,10 @@ ACT_FN void store_bits(Bits x, void* to) { _mm256_storeu_si256((__m256i*)to, x);
 ACT_FN Bits filled(int x) { return _mm256_set1_epi32(x); }
 ACT_FN Bits filled(float x) { return bits_of(_mm256_set1_ps(x)); }
 ACT_FN Bits filled(double x) { return _mm256_castpd_si256(_mm256_set1_pd(x)); }
+template <class S>
+ACT_FN Bits filled(S x) {
+  return _mm256_set1_epi16(static_cast<short>(x.x));
+}
 ACT_FN Bits up_16(Bits x) { return _mm256_slli_epi32(x, 16); }
 ACT_FN Bits down_16(Bits x) { return _mm256_srli_epi32(x, 16); }
 ACT_FN Bits add(Bits a, Bits b) { return _mm256_add_epi32(a, b); }
@@ -539,6 +543,10 @@ struct Memory<c10::Half> {
 #if defined(CPU_CAPABILITY_AVX512)
   ACT_FN static V widened(Bits all) {
     return {_mm512_cvtph_ps(_mm512_castsi512_si256(all)), _mm512_cvtph_ps(_mm512_extracti64x4_epi64(all, 1))};
+  }
+#else
+  ACT_FN static V widened(Bits all) {
+    return {_mm256_cvtph_ps(_mm256_castsi256_si128(all)), _mm256_cvtph_ps(_mm256_extracti128_si256(all, 1))};
   }
 #endif
   ACT_FN static V load(const c10::Half* from) { return {from_half(from), from_half(from + size / 2)}; }
