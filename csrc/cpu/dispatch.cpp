@@ -120,9 +120,13 @@ void repeat(const char* from, char* to, int64_t count) {
   std::memcpy(&value, from, sizeof(T));
   const Register all = Register{} + value;
   constexpr int64_t lanes = sizeof(Register) / sizeof(T);
-  int64_t i = 0;
-  for (; i + lanes <= count; i += lanes) std::memcpy(to + i * sizeof(T), &all, sizeof(all));
-  std::memcpy(to + i * sizeof(T), &all, (count - i) * sizeof(T));
+  if (count < lanes) {
+    std::memcpy(to, &all, count * sizeof(T));
+    return;
+  }
+  // The last register ends where they do.
+  for (int64_t i = 0; i + lanes < count; i += lanes) std::memcpy(to + i * sizeof(T), &all, sizeof(all));
+  std::memcpy(to + (count - lanes) * sizeof(T), &all, sizeof(all));
 }
 
 template <class T>
@@ -240,9 +244,7 @@ void run_reducing_buffered(ReducingKernel kernel, int outputs, int inputs, int p
       } else {
         const int64_t column = tile.steps[k].column / static_cast<int64_t>(sizeof(T));
         const int64_t row = tile.steps[k].row / static_cast<int64_t>(sizeof(T));
-        for (int64_t r = 0; r < tile.rows; ++r) {
-          add_terms(terms[p] + r * tile.columns, tile.columns, column, channel + r * row);
-        }
+        add_terms(terms[p], tile.columns, tile.rows, column, row, channel);
       }
     }
   });

@@ -97,25 +97,44 @@ void reducing_kernel(char* const* operands, int64_t n, const double* params, dou
   }
 }
 
+// The sum of n terms, in double in eight parts that are added by halves.
 template <class T>
-void add_terms(const void* terms, int64_t n, int64_t step, double* sums) {
-  const T* const from = static_cast<const T*>(terms);
-  if (step == 1) {
-    for (int64_t i = 0; i < n; ++i) sums[i] += from[i];
-  } else if (step != 0) {
-    for (int64_t i = 0; i < n; ++i) sums[i * step] += from[i];
-  } else {
-    constexpr int kParts = 8;
-    double part[kParts] = {};
-    int64_t i = 0;
-    for (; i + kParts <= n; i += kParts) {
-      for (int p = 0; p < kParts; ++p) part[p] += from[i + p];
+ACT_FN double sum_of_terms(const T* terms, int64_t n) {
+  constexpr int kParts = 8;
+  double part[kParts] = {};
+  int64_t i = 0;
+#if defined(CPU_CAPABILITY_AVX512)
+  __m512d all = _mm512_setzero_pd();
+  for (; i + kParts <= n; i += kParts) {
+    if constexpr (sizeof(T) == 4) {
+      all += _mm512_cvtps_pd(_mm256_loadu_ps(terms + i));
+    } else {
+      all += _mm512_loadu_pd(terms + i);
     }
-    for (int p = 0; i < n; ++i, ++p) part[p] += from[i];
-    for (int half = kParts / 2; half > 0; half /= 2) {
-      for (int p = 0; p < half; ++p) part[p] += part[p + half];
+  }
+  if (i == n) return across(all, Add());
+  _mm512_storeu_pd(part, all);
+#else
+  for (; i + kParts <= n; i += kParts) {
+    for (int p = 0; p < kParts; ++p) part[p] += terms[i + p];
+  }
+#endif
+  for (int p = 0; i < n; ++i, ++p) part[p] += terms[i];
+  by_halves(part, kParts);
+  return part[0];
+}
+
+template <class T>
+void add_terms(const void* terms, int64_t columns, int64_t rows, int64_t column_step, int64_t row_step, double* sums) {
+  const T* from = static_cast<const T*>(terms);
+  for (int64_t row = 0; row < rows; ++row, from += columns, sums += row_step) {
+    if (column_step == 0) {
+      *sums += sum_of_terms(from, columns);
+    } else if (column_step == 1) {
+      for (int64_t i = 0; i < columns; ++i) sums[i] += from[i];
+    } else {
+      for (int64_t i = 0; i < columns; ++i) sums[i * column_step] += from[i];
     }
-    *sums += part[0];
   }
 }
 

@@ -21,9 +21,10 @@ using Table = std::array<std::array<Kernel, kDtypes>, kPasses>;
 using ReducingKernel = void (*)(char* const* operands, int64_t n, const double* params, double* sums,
                                 char* const* terms);
 
-// Adds n of those terms to the sums of channels that lie `step` sums apart, or are one where that is 0; for float and
-// for double.
-using AddTerms = void (*)(const void* terms, int64_t n, int64_t step, double* sums);
+// Adds rows of those terms to the sums of channels, which lie so many sums apart from column to column and from row to
+// row, or are one where that is 0; for float and for double.
+using AddTerms = void (*)(const void* terms, int64_t columns, int64_t rows, int64_t column_step, int64_t row_step,
+                          double* sums);
 using AddTermsTable = std::array<AddTerms, 2>;
 
 // Backward and double backward.
