@@ -173,7 +173,7 @@ def test_sets_of_rows_side_by_side(name, dtype):
     """Few or many side by side, short or long, in one set or in several, with gaps or without."""
     shapes = [(5, length, rows) for length in (*range(1, 36), 70, 130) for rows in (2, 3, 7, 16, 31, 33, 49, 150)]
     shapes += [(40, 3, 4), (40, 20, 4), (3, 200, 9), (2, 700, 20), (1, 1, 3), (1, 2000, 20), (1, 35_000, 5)]
-    shapes += [(40, 140, 2), (1, 67_000, 2), *((3, length, 20) for length in (48, 63, 64, 255, 257))]
+    shapes += [(40, 140, 2), (1, 67_000, 2), *((3, length, 20) for length in (48, 63, 64, 255, 257, 383, 385))]
     threads = torch.get_num_threads()
     for shape in shapes:
         count = shape[0] * shape[1] * shape[2]

@@ -1,35 +1,35 @@
 // A row whose elements lie one behind the other.
 #pragma once
 
-#include "row_sums.h"
+#include <memory>
+
+#include "row_vectors.h"
 
 namespace act_ext::CPU_CAPABILITY {
 
-// One contiguous row. One: the step with what one row has.
+// Rows of one length, one at a time. One: the step with what one row has. Loops go by copies of their own, which the
+// compiler can keep in registers while results are written.
 template <class One, class F, class S>
 class AlongRow {
   using V = typename Memory<S>::V;
   using T = Wide<S>;
-  static constexpr int kVecs = Group<S>::size;
-  static constexpr int64_t kSize = Memory<S>::size, kGroup = kLanes<S>;
+  using Vectors = RowVectors<F, S>;
+  static constexpr int kVecs = Vectors::kVecs;
+  static constexpr int64_t kSize = Vectors::kSize, kGroup = Vectors::kGroup;
 
  public:
-  // The elements that `terms` has to hold.
-  static int64_t kept(int64_t length) { return F::keeps_terms && length <= kSegment ? length + kGroup : 0; }
+  AlongRow(int64_t length, double sign)
+      : vectors_(length, sign), terms_(F::keeps_terms && length <= kSegment ? new T[vectors_.kept()] : nullptr) {}
 
-  AlongRow(char* const* operands, int64_t length, double sign, T* terms)
-      : one_(sign), sign_(sign), length_(length), whole_(length - length % kGroup), terms_(terms) {
-    for (int k = 0; k < F::outputs; ++k) out_[k] = reinterpret_cast<S*>(operands[k]);
-    for (int k = 0; k < F::inputs; ++k) in_[k] = reinterpret_cast<const S*>(operands[F::outputs + k]);
-  }
-
-  ACT_FN void run() {
+  ACT_FN void run(char* const* operands) {
+    row_ = RowPlace<F, S>(operands, terms_.get());
+    one_ = One(vectors_.sign());
     if constexpr (F::has_max) {
-      if (length_ > kSegment) return run_by_segments();
-      one_.take_largest(largest(0, length_));
-      take(sums<F::keeps_terms>(0, length_));
+      if (vectors_.length() > kSegment) return run_by_segments();
+      one_.take_largest(largest(0, vectors_.length()));
+      take(sums<F::keeps_terms>(0, vectors_.length()));
     } else {
-      take(sums_here<false>(0, length_));
+      take(sums_here<false>(0, vectors_.length()));
     }
     write<F::keeps_terms>();
   }
@@ -41,7 +41,7 @@ class AlongRow {
 
   [[gnu::noinline]] void run_by_segments() {
     by_segments<T, F::sums, 1>(
-        length_, 1, [&](int64_t begin, int64_t end, T* m) { *m = largest(begin, end); },
+        vectors_.length(), 1, [&](int64_t begin, int64_t end, T* m) { *m = largest(begin, end); },
         [&](const T* m) { one_.take_largest(*m); },
         [&](int64_t begin, int64_t end, Results<double, F::sums>* sum) {
           const Sums all = sums<false>(begin, end);
@@ -54,59 +54,38 @@ class AlongRow {
         });
     write<false>();
   }
-
   void take(const Sums& sums) {
     Results<Pair<T>, F::sums> words;
     for (int s = 0; s < F::sums; ++s) words.value[s] = words_of<T>(sums.value[s], sums.rest[s]);
     one_.take(words);
   }
 
-  // g of the inputs at element i, of which `part` loads a vector.
-  template <class P, class G>
-  ACT_FN auto apply(P part, G g, int64_t i) const {
-    const S padding = static_cast<S>(F::padding(sign_));
-    return apply_to_inputs<F>(g, [&](int k) { return part.load(in_[k] + i, padding); });
-  }
-  // step(part, i, v) for each vector of the group at i: number v of it, or the part of that which the row has.
-  template <class G>
-  ACT_FN void for_each_of_group(int64_t i, G step) const {
-    for (int v = 0; v < kVecs; ++v) step(WholeVector<S>(), i + v * kSize, v);
-  }
-  template <class G>
-  ACT_FN void for_each_of_last_group(G step) const {
-    for (int v = 0; v < kVecs; ++v) step(FirstLanes<S>(length_ - whole_ - v * kSize), whole_ + v * kSize, v);
-  }
-  // The same for all groups; the last of a row may not be whole.
-  template <class G>
-  ACT_FN void for_each_vector(int64_t begin, int64_t end, G step) const {
-    for (; begin < std::min(end, whole_); begin += kGroup) for_each_of_group(begin, step);
-    if (begin < end) for_each_of_last_group(step);
-  }
-
   // What this row will write, and what the next one will read: the processor does not expect that while it sums.
-  ACT_FN void fetch_next(int64_t i) const {
+  ACT_FN void fetch_next(const RowPlace<F, S>& row, int64_t i) const {
     constexpr int64_t line = 64 / sizeof(S);
-    for (int64_t e = i; e < i + kSize; e += line) {
-      for (int k = 0; k < F::outputs; ++k) __builtin_prefetch(out_[k] + e, 1);
-      for (int k = 0; k < F::inputs; ++k) __builtin_prefetch(in_[k] + length_ + e);
+    for (int64_t e = i; e < i + kGroup; e += line) {
+      for (int k = 0; k < F::outputs; ++k) __builtin_prefetch(row.out[k] + e, 1);
+      for (int k = 0; k < F::inputs; ++k) __builtin_prefetch(row.in[k] + vectors_.length() + e);
     }
   }
 
   [[gnu::noinline]] T largest(int64_t begin, int64_t end) const {
     constexpr int kChains = 4;  // one comparison waits for the one before
-    const F f(sign_);
+    const Vectors vectors = vectors_;
+    const RowPlace<F, S> row = row_;
+    const F f(vectors.sign());
     Group<S> m[kChains];
     for (Group<S>& each : m) each = Group<S>(-inf);
-    const auto take_in = [&](Group<S>& group) {
-      return [&](auto part, int64_t i, int v) {
-        group.part[v] = apply(part, [&](V x) { return at_least(f.argument(x), group.part[v]); }, i);
-      };
+    const auto take_in = [&](auto lanes, Group<S>& group, int64_t i, int v) {
+      group.part[v] = vectors.apply(lanes, [&](V x) { return at_least(f.argument(x), group.part[v]); }, row, i);
     };
     int64_t i = begin;
     for (; i + kChains * kGroup <= end; i += kChains * kGroup) {
-      for (int c = 0; c < kChains; ++c) for_each_of_group(i + c * kGroup, take_in(m[c]));
+      for (int c = 0; c < kChains; ++c) {
+        for (int v = 0; v < kVecs; ++v) take_in(WholeVector<S>(), m[c], i + c * kGroup + v * kSize, v);
+      }
     }
-    for_each_vector(i, end, take_in(m[0]));
+    vectors.for_each_vector(i, end, [&](auto lanes, int64_t i, int v) { take_in(lanes, m[0], i, v); });
     for (int c = 1; c < kChains; ++c) {
       for (int v = 0; v < kVecs; ++v) m[0].part[v] = at_least(m[c].part[v], m[0].part[v]);
     }
@@ -119,17 +98,16 @@ class AlongRow {
   }
   template <bool kKeep>
   ACT_FN Sums sums_here(int64_t begin, int64_t end) const {
+    const Vectors vectors = vectors_;
+    const RowPlace<F, S> row = row_;
     const F f(one_);
     Sums total;
     for (int64_t block = begin; block < end; block += kRowBlock<F, S>) {
       Group<S> sum[F::sums];
-      const int64_t stop = std::min(block + kRowBlock<F, S>, end);
-      for_each_vector(block, stop, [&](auto part, int64_t i, int v) {
-        const auto each = apply(part, [&](auto... x) { return f.terms(x...); }, i);
-        for (int s = 0; s < F::sums; ++s) sum[s].part[v] = sum[s].part[v] + each.value[s];
-        if constexpr (kKeep) Memory<T>::store(each.value[0], terms_ + i);
-        if constexpr (F::has_max) fetch_next(i);  // long enough to be worth it
-      });
+      vectors.template add_terms<kKeep>(sum, f, row, block, std::min(block + kRowBlock<F, S>, end),
+                                        [&](int64_t i, int v) {
+                                          if (F::has_max && v == 0) fetch_next(row, i);  // long enough to be worth it
+                                        });
       if (end - begin <= kRowBlock<F, S>) {  // the only one
         for (int s = 0; s < F::sums; ++s) total.value[s] = sum[s].template sum<F::uneven>();
         return total;
@@ -140,23 +118,15 @@ class AlongRow {
   }
   template <bool kKept>
   void write() const {
-    const F f(one_);
-    for_each_written<S, kWrittenAnywhere<F, S>>(length_, FirstLanes<S>(length_ % kSize), [&](auto part, int64_t i) {
-      if constexpr (kKept) {
-        part.store(f.from_term(Memory<T>::load(terms_ + i)), out_[0] + i);
-      } else {
-        const auto all = apply(part, [&](auto... x) { return f.results(x...); }, i);
-        for (int k = 0; k < F::outputs; ++k) part.store(all.value[k], out_[k] + i);
-      }
-    });
+    const Vectors vectors = vectors_;
+    const RowPlace<F, S> row = row_;
+    vectors.template write<kKept>(F(one_), row);
   }
 
+  Vectors vectors_;
+  std::unique_ptr<T[]> terms_;
+  RowPlace<F, S> row_;
   One one_;
-  double sign_;
-  int64_t length_, whole_;
-  T* terms_;
-  S* out_[F::outputs];
-  const S* in_[F::inputs];
 };
 
 }  // namespace act_ext::CPU_CAPABILITY

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
-#include <utility>
+#include <type_traits>
 
 #include "table.h"
 
@@ -29,8 +29,7 @@ struct Memory {
 };
 #endif
 
-// The first `count` elements of a vector, of which there may be none. No others are touched in memory. They are not
-// copied to a buffer that is then loaded as a vector: the processor would wait for the copy.
+// Whether the first elements of a vector are loaded and stored by masks.
 #if defined(CPU_CAPABILITY_AVX512)
 template <class S>
 inline constexpr bool has_masks = true;
@@ -80,19 +79,8 @@ ACT_FN void store_lanes(Bits lanes, Bits bits, S* to) {
 }
 #endif
 
-#if defined(CPU_CAPABILITY_AVX512)
-// FirstLanes where they are all in the first of a vector's two registers.
-template <class S>
-struct LowLanes {
-  using V = typename Memory<S>::V;
-  uint32_t lanes;
-  ACT_FN V load(const S* from, S others) const {
-    return {(Register<S>)load_lanes(lanes, from, filled(others)), Register<S>{}};
-  }
-  ACT_FN void store(V v, S* to) const { store_lanes(lanes, (Bits)v.low, to); }
-};
-#endif
-// Where there are no masks, element by element.
+// The first `count` elements of a vector, or none. No others are touched in memory. On x86 they are not loaded by way
+// of a buffer, for which the processor would wait.
 template <class S>
 class FirstLanes {
   using V = typename Memory<S>::V;
@@ -103,7 +91,8 @@ class FirstLanes {
   // `others`: what stands behind them.
   ACT_FN V load(const S* from, S others) const {
 #if defined(CPU_CAPABILITY_AVX2)
-    // Two by two, and the last, of an odd number, from everywhere.
+    // Elements of 16 bits in pairs, with a mask of floats. All other lanes hold the last one, which an odd number
+    // lacks.
     if (count_ <= 0) return Memory<S>::widened(filled(others));
     const Bits pairs = first_lanes<float>(count_ / 2);
     const Bits all = load_lanes(pairs, reinterpret_cast<const float*>(from), filled(from[count_ - 1]));
@@ -129,17 +118,15 @@ template <class S>
   requires has_masks<S>
 class FirstLanes<S> {
   using V = typename Memory<S>::V;
-  static constexpr int64_t kLanes = sizeof(Bits) / sizeof(S);
+  static constexpr int64_t kRegister = sizeof(Bits) / sizeof(S);
 
  public:
   FirstLanes() = default;
-  ACT_FN explicit FirstLanes(int64_t count) : low_(first_lanes<S>(count)) {
-    if constexpr (sizeof(S) > 2) high_ = first_lanes<S>(count - kLanes);
-  }
+  ACT_FN explicit FirstLanes(int64_t count) : low_(first_lanes<S>(count)), high_(first_lanes<S>(count - kRegister)) {}
   ACT_FN V load(const S* from, S others) const {
     const Bits rest = filled(others), low = load_lanes(low_, from, rest);
     if constexpr (sizeof(S) > 2) {
-      return {(Register<S>)low, (Register<S>)load_lanes(high_, from + kLanes, rest)};
+      return {(Register<S>)low, (Register<S>)load_lanes(high_, from + kRegister, rest)};
     } else {
       return Memory<S>::widened(low);
     }
@@ -147,22 +134,37 @@ class FirstLanes<S> {
   ACT_FN void store(V v, S* to) const {
     if constexpr (sizeof(S) > 2) {
       store_lanes(low_, (Bits)v.low, to);
-      store_lanes(high_, (Bits)v.high, to + kLanes);
+      store_lanes(high_, (Bits)v.high, to + kRegister);
     } else {
-      S part[kLanes];
+      S part[kRegister];
       Memory<S>::store(v, part);
       store_lanes(low_, load_bits(part), to);
     }
   }
-#if defined(CPU_CAPABILITY_AVX512)
-  ACT_FN LowLanes<S> low() const { return {low_}; }
-#endif
 
  private:
   decltype(first_lanes<S>(0)) low_, high_;
 };
 #endif
-// All of them, for loops to which it is the same.
+#if defined(CPU_CAPABILITY_AVX512)
+// The same where they are all in the first of a vector's two registers.
+template <class S>
+class LowLanes {
+  using V = typename Memory<S>::V;
+
+ public:
+  LowLanes() = default;
+  ACT_FN explicit LowLanes(int64_t count) : lanes_(first_lanes<S>(count)) {}
+  ACT_FN V load(const S* from, S others) const {
+    return {(Register<S>)load_lanes(lanes_, from, filled(others)), (Register<S>)filled(others)};
+  }
+  ACT_FN void store(V v, S* to) const { store_lanes(lanes_, (Bits)v.low, to); }
+
+ private:
+  uint32_t lanes_;
+};
+#endif
+// All elements, in the same way.
 template <class S>
 struct WholeVector {
   ACT_FN typename Memory<S>::V load(const S* from, S) const { return Memory<S>::load(from); }
@@ -171,7 +173,7 @@ struct WholeVector {
 // step(i) for vectors that cover the elements up to n, of which there is one vector at least. The last ends where they
 // do: a part of it may come twice.
 template <class S, class G>
-ACT_FN void for_each_vector(int64_t n, G step) {
+ACT_FN void for_each_overlapping(int64_t n, G step) {
   const int64_t last = n - Memory<S>::size;
   for (int64_t i = 0;; i = std::min(i + Memory<S>::size, last)) {
     step(i);

@@ -1,6 +1,8 @@
 // The loop over contiguous memory, for every op, pass and dtype. It knows no op.
 #pragma once
 
+#include <utility>
+
 #include "lanes.h"
 
 namespace act_ext::CPU_CAPABILITY {

@@ -93,23 +93,23 @@ class NarrowRows {
     }
   }
 
-  // step(part, f, place, at) for each vector of elements begin to end of the rows, in the order of memory: `part`, of
-  // it, loads and stores; `place` is that in its group. The last group may not be whole.
+  // step(lanes, f, place, at) for each vector of elements begin to end of the rows, in the order of memory:
+  // `lanes` loads and stores it, `place` is that in its group. The last group may not be whole.
   template <class G>
   ACT_FN void for_each_vector(int64_t begin, int64_t end, G step) const {
-    const auto group = [&](auto part_at, int64_t i) {
+    const auto group = [&](auto lanes_at, int64_t i) {
       for (int place = 0, v = 0; place < kVecs * rows_; ++place, v = v + 1 == rows_ ? 0 : v + 1) {
         const int64_t at = i * rows_ + place * kSize;
-        step(part_at(at), f_[v], place, at);
+        step(lanes_at(at), f_[v], place, at);
       }
     };
     for (; begin < std::min(end, whole_); begin += kGroup) group([](int64_t) { return WholeVector<S>(); }, begin);
     if (begin < end) group([&](int64_t at) { return FirstLanes<S>(length_ * rows_ - at); }, begin);
   }
-  template <class P, class G>
-  ACT_FN auto apply(P part, G g, int64_t at) const {
+  template <class L, class G>
+  ACT_FN auto apply(L lanes, G g, int64_t at) const {
     const S padding = static_cast<S>(F::padding(sign_));
-    return apply_to_inputs<F>(g, [&](int k) { return part.load(in_[k] + at, padding); });
+    return apply_to_inputs<F>(g, [&](int k) { return lanes.load(in_[k] + at, padding); });
   }
   // numbers(row, those of its lanes) of what the places of a group hold.
   template <class G>
@@ -126,8 +126,8 @@ class NarrowRows {
   [[gnu::noinline]] void largest(int64_t begin, int64_t end, T* m) const {
     V places[kVecs * kMost];
     std::fill_n(places, kVecs * rows_, V(-inf));
-    for_each_vector(begin, end, [&](auto part, const F& f, int place, int64_t at) {
-      places[place] = apply(part, [&](V x) { return at_least(f.argument(x), places[place]); }, at);
+    for_each_vector(begin, end, [&](auto lanes, const F& f, int place, int64_t at) {
+      places[place] = apply(lanes, [&](V x) { return at_least(f.argument(x), places[place]); }, at);
     });
     for_each_row(places, [&](int r, T* lanes) {
       by_halves(lanes, kGroup, 1, Larger());
@@ -142,8 +142,8 @@ class NarrowRows {
       V places[F::sums][kVecs * kMost];
       for (int s = 0; s < F::sums; ++s) std::fill_n(places[s], kVecs * rows_, V(0));
       const int64_t stop = std::min(block + kRowBlock<F, S>, end);
-      for_each_vector(block, stop, [&](auto part, const F& f, int place, int64_t at) {
-        const auto each = apply(part, [&](auto... x) { return f.terms(x...); }, at);
+      for_each_vector(block, stop, [&](auto lanes, const F& f, int place, int64_t at) {
+        const auto each = apply(lanes, [&](auto... x) { return f.terms(x...); }, at);
         for (int s = 0; s < F::sums; ++s) places[s][place] = places[s][place] + each.value[s];
       });
       for (int s = 0; s < F::sums; ++s) {
@@ -161,9 +161,9 @@ class NarrowRows {
   }
 
   [[gnu::noinline]] void write() const {
-    for_each_vector(0, length_, [&](auto part, const F& f, int, int64_t at) {
-      const auto all = apply(part, [&](auto... x) { return f.results(x...); }, at);
-      for (int k = 0; k < F::outputs; ++k) part.store(all.value[k], out_[k] + at);
+    for_each_vector(0, length_, [&](auto lanes, const F& f, int, int64_t at) {
+      const auto all = apply(lanes, [&](auto... x) { return f.results(x...); }, at);
+      for (int k = 0; k < F::outputs; ++k) lanes.store(all.value[k], out_[k] + at);
     });
   }
 

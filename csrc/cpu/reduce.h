@@ -166,11 +166,11 @@ void stretches_kernel(char* output, const char* input, int64_t begin, int64_t en
     numbers += step;
     if (numbers == behind) numbers = first;
     if (n < size) {
-      const FirstLanes<S> end(n);
-      end.store(f(end.load(from, S(0))), to);
+      const FirstLanes<S> few(n);
+      few.store(f(few.load(from, S(0))), to);
       continue;
     }
-    for_each_vector<S>(n, [&](int64_t i) {
+    for_each_overlapping<S>(n, [&](int64_t i) {
       if constexpr (F::heavy) {
         fetch_ahead<0>(from + i);
         fetch_ahead<1>(to + i);

@@ -1,11 +1,12 @@
-// What is common to the loops along a row (along_row.h), across rows (across_rows.h) and over few rows whose elements
-// take turns (narrow_rows.h), which give the same bits.
+// What is common to the loops along rows (along_row.h, short_rows.h), across rows (across_rows.h) and over few rows
+// whose elements take turns (narrow_rows.h), which give the same bits.
 //
 // Much of what is long in them is kept from being inlined: in every place that calls it, it took the compiler half as
 // long again. What backward does along a row is too short for that.
 #pragma once
 
 #include "../row_pass.h"
+#include "loop.h"
 #include "sum.h"
 
 namespace act_ext::CPU_CAPABILITY {
@@ -28,30 +29,6 @@ template <class F, class G, class L>
 ACT_FN auto apply_to_inputs(G g, L load) {
   return apply_to_inputs(g, load, input_indices<F>);
 }
-
-// Whether the end of a row, along it, costs little.
-#if defined(CPU_CAPABILITY_AVX512)
-inline constexpr bool kQuickEnds = true;
-#else
-inline constexpr bool kQuickEnds = false;
-#endif
-
-// step(part, i) for each vector that a row is written in, and with its `end`, which is no vector. kAnywhere: whether a
-// vector may begin at any element.
-template <class S, bool kAnywhere = true, class E, class G>
-ACT_FN void for_each_written(int64_t length, E end, G step) {
-  constexpr int64_t size = Memory<S>::size;
-  if (!kQuickEnds && kAnywhere && length >= size) {
-    return for_each_vector<S>(length, [&](int64_t i) { step(WholeVector<S>(), i); });
-  }
-  const int64_t whole = length & -size;
-  for (int64_t i = 0; i < whole; i += size) step(WholeVector<S>(), i);
-  if (whole < length) step(end, whole);
-}
-
-// Terms that are kept are so in the order in which vectors have elements.
-template <class F, class S>
-inline constexpr bool kWrittenAnywhere = !(F::keeps_terms && kNeighbours<S>);
 
 // Adds what a part of each row has: one function for all dtypes that are computed in T.
 template <class T, int kSums>

@@ -14,15 +14,13 @@ namespace act_ext::CPU_CAPABILITY {
 // Rows along memory, one after the other.
 template <template <class> class Op, Pass pass, class S>
 void rows_along(char* const* operands, const int64_t* nexts, int64_t length, int64_t rows, double sign) {
-  using T = Wide<S>;
   using F = RowStep<Op, pass, typename Memory<S>::V>;
-  using Row = AlongRow<RowStep<Op, pass, T>, F, S>;
   constexpr int count = F::outputs + F::inputs;
-  const std::unique_ptr<T[]> terms(F::keeps_terms ? new T[Row::kept(length)] : nullptr);
+  AlongRow<RowStep<Op, pass, Wide<S>>, F, S> along(length, sign);
   for (int64_t row = 0; row < rows; ++row) {
     char* data[count];
     for (int k = 0; k < count; ++k) data[k] = operands[k] + row * nexts[k];
-    Row(data, length, sign, terms.get()).run();
+    along.run(data);
   }
 }
 
@@ -101,8 +99,9 @@ void rows_kernel(char* const* operands, const int64_t* steps, const int64_t* nex
   }
   using Short = ShortRows<RowStep<Op, pass, Wide<S>>, F, S>;
   if constexpr (Short::kShort > 0) {
+    // With a maximum one row alone has nothing to share.
     if (along && length <= Short::kShort && (!F::has_max || rows > 1)) {
-      each_set([&](char* const* set, char* const*) { Short(set, nexts, length, sign).run(rows); });
+      each_set([&](char* const* set, char* const*) { Short::run(set, nexts, length, rows, sign); });
       return;
     }
   }

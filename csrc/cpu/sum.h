@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "loop.h"
+#include "lanes.h"
 
 namespace act_ext::CPU_CAPABILITY {
 
@@ -354,54 +354,65 @@ struct Group {
   }
 };
 
-// What the groups of a vector of rows come to, each set and all taken together.
+// The largest elements and the sums of a vector of rows: one group is set for each row, and all are reduced at once.
+// Rows that are not set get anything, which nobody reads.
 template <class S>
-class GroupsOfRows {
+class LargestOfRows {
   using V = typename Memory<S>::V;
   using T = Wide<S>;
+  static constexpr int kRows = static_cast<int>(Memory<T>::size);
+#if defined(CPU_CAPABILITY_AVX512) || defined(CPU_CAPABILITY_AVX2)
+
+ public:
+  ACT_FN void set(int row, const Group<S>& group) { rows_[row] = group.largest_in_lanes(); }
+  // Of the first `count` rows.
+  ACT_FN V all(int count) const {
+    V all(0);
+    all.low = across(rows_, Larger());
+    if (count > kRows / 2) all.high = across(rows_ + kRows / 2, Larger());
+    return all;
+  }
+
+ private:
+  Register<T> rows_[kRows];
+#else
+
+ public:
+  ACT_FN void set(int row, const Group<S>& group) { rows_[row] = group.largest(); }
+  ACT_FN V all(int) const { return Memory<T>::load(rows_); }
+
+ private:
+  T rows_[kRows];
+#endif
+};
+template <class S, bool kWide>
+class SumsOfRows {
+  using V = typename Memory<S>::V;
   using Double = InDouble<V>;
 
  public:
-  static constexpr int kRows = static_cast<int>(Memory<T>::size);
+  static constexpr int kRows = static_cast<int>(Memory<Wide<S>>::size);
 #if defined(CPU_CAPABILITY_AVX512) || defined(CPU_CAPABILITY_AVX2)
-  // So many of them take no longer than one.
-  static constexpr int kStep = kRows / Double::parts;
-  template <bool kWide>
-  ACT_FN void set_sum(int row, const Group<S>& group) {
-    sum_[row] = group.template sum_in_lanes<kWide>();
-  }
-  ACT_FN void set_largest(int row, const Group<S>& group) { largest_[row] = group.largest_in_lanes(); }
-  // Of the first `count` rows.
-  ACT_FN Double sums(int count) const {
+  // So many take no longer than one.
+  static constexpr int kRowsPerStep = kRows / Double::parts;
+  ACT_FN void set(int row, const Group<S>& group) { rows_[row] = group.template sum_in_lanes<kWide>(); }
+  ACT_FN Double all(int count) const {
     Double all(V(0));
-    for (int p = 0; p < Double::parts && p * kStep < count; ++p) all.part[p] = across(sum_ + p * kStep, Add());
-    return all;
-  }
-  ACT_FN V largest(int count) const {
-    V all(0);
-    all.low = across(largest_, Larger());
-    if (count > kRows / 2) all.high = across(largest_ + kRows / 2, Larger());
+    for (int p = 0; p < Double::parts && p * kRowsPerStep < count; ++p) {
+      all.part[p] = across(rows_ + p * kRowsPerStep, Add());
+    }
     return all;
   }
 
  private:
-  union {
-    typename Double::Part sum_[kRows];
-    Register<T> largest_[kRows];
-  };
+  typename Double::Part rows_[kRows];
 #else
-  static constexpr int kStep = kRows;
-  template <bool kWide>
-  ACT_FN void set_sum(int row, const Group<S>& group) {
-    sum_[row] = group.template sum<kWide>();
-  }
-  ACT_FN void set_largest(int row, const Group<S>& group) { largest_[row] = group.largest(); }
-  ACT_FN Double sums(int) const { return Double::load(sum_); }
-  ACT_FN V largest(int) const { return Memory<T>::load(largest_); }
+  static constexpr int kRowsPerStep = kRows;
+  ACT_FN void set(int row, const Group<S>& group) { rows_[row] = group.template sum<kWide>(); }
+  ACT_FN Double all(int) const { return Double::load(rows_); }
 
  private:
-  double sum_[kRows];
-  T largest_[kRows];
+  double rows_[kRows];
 #endif
 };
 

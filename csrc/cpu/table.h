@@ -21,8 +21,8 @@ using Table = std::array<std::array<Kernel, kDtypes>, kPasses>;
 using ReducingKernel = void (*)(char* const* operands, int64_t n, const double* params, double* sums,
                                 char* const* terms);
 
-// Adds rows of those terms to the sums of channels, which lie so many sums apart from column to column and from row to
-// row, or are one where that is 0; for float and for double.
+// Adds rows of those terms to the sums of channels: column_step and row_step lead from sum to sum, and are 0 where all
+// go to one. For float and for double.
 using AddTerms = void (*)(const void* terms, int64_t columns, int64_t rows, int64_t column_step, int64_t row_step,
                           double* sums);
 using AddTermsTable = std::array<AddTerms, 2>;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "across_rows.h"
+#include "row_vectors.h"
 
 namespace act_ext::CPU_CAPABILITY {
 
@@ -92,8 +93,8 @@ class TurnedRows {
   static constexpr int64_t kRows = 64;
 
  public:
-  // The longest rows for which that was measured to be quicker than ShortRows. Backward has little to compute once for
-  // each row.
+  // The longest rows for which that was measured, on x86, to be quicker than ShortRows. Backward has little to compute
+  // once for each row; without masks that store quickly it takes what fills no register of 32 bytes.
   static constexpr int64_t kShortForward = sizeof(S) == 8 ? 12 : sizeof(S) == 2 ? 28 : kQuickEnds ? 16 : 32;
   static constexpr int64_t kShortBackward = kQuickEnds ? 4 : sizeof(S) == 2 ? 15 : 32 / sizeof(S) - 1;
   static constexpr int64_t kShort = Memory<S>::size == 1 ? 0 : F::has_max ? kShortForward : kShortBackward;
