@@ -141,7 +141,7 @@ class ShortRows {
   }
   ACT_FN void write(const F& f, const Place& row) const {
 #if defined(CPU_CAPABILITY_AVX2)
-    // With masks it takes long to store. Kept terms lie as whole vectors_.
+    // With masks it takes long to store. Kept terms lie as whole vectors.
     if constexpr (has_masks<S> && !F::keeps_terms) {
       constexpr int64_t half = kSize / 2;
       const int64_t length = vectors_.length();
