@@ -181,6 +181,9 @@ def test_misrounded():
     stats = compare([1.0, 1 + 2**-23], [1 + 2**-24, 1 + 2**-25])  # the first is a tie, which goes to even
     assert stats["misrounded"] == 1
     assert merged([stats, stats])["misrounded"] == 2
+    # In float64 a tie, and exactly perhaps none.
+    stats = compare([1 + 2**-23], [1 + 2**-24])
+    assert (stats["misrounded"], stats["worst"]) == (0, 0.5)
 
 
 def test_a_run_goes_on(tmp_path):

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.accuracy import page, plot
-from benchmarks.accuracy.measure import ORDER, Inputs, compiler, core, run, special_values
+from benchmarks.accuracy.measure import DTYPES, ORDER, Inputs, compiler, core, run, special_values
 from benchmarks.cases import DEFAULTS, UNITS
 from benchmarks.compare import machine
 
@@ -22,6 +22,7 @@ def main(argv: list[str] | None = None) -> int | str:
     parser.add_argument("--full", action="store_true", help="all float32 inputs, 10^6 points of float64")
     parser.add_argument("--check", action="store_true", help="against the published errors")
     parser.add_argument("--ops", nargs="+", choices=ORDER, metavar="OP", help="these only, as the page names them")
+    parser.add_argument("--dtypes", nargs="+", choices=DTYPES, default=DTYPES, help="these only")
     parser.add_argument("--step", type=int, default=101, help="the distance of the float32 inputs (default 101)")
     parser.add_argument("--points", type=int, default=5000, help="how many of float64 (default 5000)")
     parser.add_argument("--log", type=Path, default=Path("benchmarks/out/accuracy.jsonl"), help="what to go on from")
@@ -31,7 +32,7 @@ def main(argv: list[str] | None = None) -> int | str:
         return "\n".join(worse) if worse else 0
     names = options.ops or ([str(case) for case in DEFAULTS] if options.full else ORDER)
     inputs = Inputs(1, 10**6) if options.full else Inputs(options.step, options.points)
-    results = run(inputs, names, not options.full, options.log)
+    results = run(inputs, names, not options.full, options.log, options.dtypes)
     facts = machine(argparse.Namespace(device="cpu"))
     head = {
         "bounds": core().BOUNDS,
@@ -39,7 +40,7 @@ def main(argv: list[str] | None = None) -> int | str:
         "compiler": compiler(),
         "special": {str(case): special_values(case) for case in [*DEFAULTS, *UNITS]},
     }
-    page.publish(head, results, replace_all=names == ORDER)
+    page.publish(head, results, replace_all=names == ORDER and len(options.dtypes) == len(DTYPES))
     plot.draw(page.PLOT)
     print(f"Results: {page.PAGE}")
     return 0

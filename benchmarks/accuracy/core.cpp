@@ -97,6 +97,13 @@ struct Stats {
   }
 };
 
+// Whether y is one of two numbers between which x is the middle. The function's value may lie on either side of that,
+// next to x in float64.
+template <class T>
+bool is_as_near(double y, double x) {
+  return std::abs(y - x) * 2 == unit_at<T>(std::abs(x));
+}
+
 // One by one, with what can be infinite or NaN.
 template <class T>
 void compare_any(Stats& stats, const T* result, const double* exact, const T* input, const Rule& rule, int64_t n) {
@@ -114,7 +121,7 @@ void compare_any(Stats& stats, const T* result, const double* exact, const T* in
       continue;
     }
     const double nearest = rounded<T>(x);
-    if (y == nearest) {
+    if (y == nearest || is_as_near<T>(y, x)) {
       // An infinity that is right has no distance.
       stats.add(std::isinf(y) ? 0 : std::abs(y - x) / unit_at<T>(std::abs(x)), at, y, x);
       continue;
@@ -157,7 +164,7 @@ void compare(Stats& stats, const T* result, const double* exact, const T* input,
       const bool right = y[i] == nearest, near = std::abs(at[i] - rule.point) < rule.near;
       const bool raised = near & !right & (size_of_x < rule.magnitude);
       error[i] = std::abs(y[i] - x[i]) / unit_at<T>(raised ? rule.magnitude : size_of_x);
-      misrounded += !right;
+      misrounded += !right & !is_as_near<T>(y[i], x[i]);
       const bool usual = (std::abs(at[i]) <= Format<T>::largest) & (std::abs(nearest) <= Format<T>::largest) &
                          (std::abs(y[i]) <= Format<T>::largest);
       unusual += !usual;

@@ -11,7 +11,7 @@ import multiprocessing
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -73,11 +73,18 @@ def parts_of(step: int) -> int:
     return PARTS if step < 64 else 1
 
 
-def pieces(inputs: Inputs, names: list[str], native: bool) -> Iterator[Piece]:
+DTYPES = (*LOW, "float64", "float32")
+
+
+def pieces(inputs: Inputs, names: list[str], native: bool, dtypes: Collection[str] = DTYPES) -> Iterator[Piece]:
     """names: of the cases, in this order."""
+    yield from (piece for piece in all_pieces(inputs, names, native) if piece.dtype in dtypes)
+
+
+def all_pieces(inputs: Inputs, names: list[str], native: bool) -> Iterator[Piece]:
     for index in map(ORDER.index, names):
         if isinstance(MEASURED[index], RowCase):
-            for dtype in (*LOW, "float64", "float32"):
+            for dtype in DTYPES:
                 yield Piece(index, dtype, native=native)
             continue
         for dtype in LOW:
@@ -203,10 +210,12 @@ def special_values(case: Case) -> dict[str, list[str]]:
     return {what: [f"{number:.9g}" for number in result.tolist()] for what, result in found.items()}
 
 
-def run(inputs: Inputs, names: list[str], native: bool, log: Path | None) -> dict[str, dict[str, Any]]:
+def run(
+    inputs: Inputs, names: list[str], native: bool, log: Path | None, dtypes: Collection[str] = DTYPES
+) -> dict[str, dict[str, Any]]:
     """The statistics by case and dtype. log: what to go on from, and to write into."""
     core()  # compiled once, before the processes ask for it
-    mark, todo = fingerprint(), list(pieces(inputs, names, native))
+    mark, todo = fingerprint(), list(pieces(inputs, names, native, dtypes))
     done: dict[str, Any] = {}
     if log is None:
         log = Path(os.devnull)
