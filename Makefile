@@ -32,7 +32,7 @@ lint: $(VENV)-lint/.ready
 	$(VENV)-lint/bin/ruff check .
 	$(VENV)-lint/bin/ruff format --check .
 	$(VENV)-lint/bin/mypy
-	find csrc tests \( -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' \) -print0 | xargs -0 $(VENV)-lint/bin/clang-format --dry-run --Werror
+	find csrc tests tools benchmarks \( -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' \) -print0 | xargs -0 $(VENV)-lint/bin/clang-format --dry-run --Werror
 
 # The documentation as pages, in site/.
 docs:

@@ -5,6 +5,7 @@
 #include <limits>
 #include <optional>
 #include <string_view>
+#include <type_traits>
 
 #ifdef __CUDACC__
 #define ACT_FN __host__ __device__ __forceinline__
@@ -81,17 +82,31 @@ constexpr int count_params(std::string_view params) {
   return count;
 }
 
-// Op where its result is rounded to so many significant bits, 8 in bfloat16 and 11 in float16: itself, unless a struct
-// that is less exact, and faster, serves as well there.
-template <template <class> class Op, int kBits>
-struct Rounded {
+inline constexpr int bfloat16_bits = 8, float16_bits = 11, float32_bits = 24;
+// Op where its result is rounded to so many significant bits: itself, unless another
+// struct serves there, one that is less exact, and faster, and with which all numbers of these formats are rounded
+// right. In16Bits is that of both formats.
+struct AsItIs {
   static constexpr bool differs = false;
 };
+template <template <class> class Op>
+struct In16Bits : AsItIs {};
+template <template <class> class Op, int kBits>
+struct Rounded : std::conditional_t<(kBits < float32_bits), In16Bits<Op>, AsItIs> {};
+
 template <template <class> class Less>
 struct RoundedBy {
   static constexpr bool differs = true;
   template <class V>
   using type = Less<V>;
+};
+
+// The same by a struct that is told the bits.
+template <template <class, int> class Less, int kBits>
+struct RoundedTo {
+  static constexpr bool differs = true;
+  template <class V>
+  using type = Less<V, kBits>;
 };
 
 template <template <class> class... Ops>

@@ -103,3 +103,33 @@ def test_sine_of_a_product_in_float32(omega):
     value, slope = case.reference(x)  # in float64 the products are exact
     check(case.function(x), value, x, SINE_ULP)
     check(slope_of(case, x), slope, x, SINE_ULP)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=["bfloat16", "float16"])
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        *(("swish", {"beta": beta}) for beta in (3.58545e-5, -0.1, 100.0, 1e30)),
+        *(("softplus", {"beta": beta, "threshold": 20.0}) for beta in (1e-42, 2.5e-39, 1e-3, -0.7, 1e30)),
+        *(("squareplus", {"b": b}) for b in (1e-30, 1e-10, 1e5, 1e35)),
+        *(("nlrelu", {"beta": beta}) for beta in (1e-38, 1e-3, 1e30)),
+        *(("softexponential", {"alpha": alpha}) for alpha in (-0.5, 1e-6, 0.3, 0.475561, 0.99, 1.5, 1e30)),
+        *(("sine", {"omega": omega}) for omega in (1e-30, 30.0, 1e30)),
+    ],
+    ids=lambda of: of if isinstance(of, str) else str(next(iter(of.values()))),
+)
+def test_16_bits_follow_float32(name, values, dtype):
+    """Their kernels are others, settled at the default parameters: at all, no result is a unit from float32's."""
+    case = Case(name, values)
+    x = torch.arange(-(2**15), 2**15).to(torch.int16).view(dtype)
+    least = 2.0**-133 if dtype == torch.bfloat16 else 2.0**-24
+    for compute in (case.function, lambda x: slope_of(case, x)):
+        result, want = compute(x).float(), compute(x.float())
+        assert torch.equal(result.isnan(), want.isnan())
+        _, exponent = torch.frexp(want.double())
+        unit = (torch.exp2(exponent.double()) * torch.finfo(dtype).eps / 2).clamp(min=least)
+        finite = want.abs() < 0.99 * torch.finfo(dtype).max
+        error = torch.where(finite, (result.double() - want.double()).abs() / unit, 0.0)
+        worst = error.argmax()
+        assert error[worst] < 1, f"{error[worst]:.3f} units at {x[worst].item()!r}: {result[worst]} for {want[worst]}"
+        assert torch.equal(result[want.isinf()], want[want.isinf()])

@@ -282,6 +282,15 @@ def test_infinite_gradients_meet_closed_gates():
     assert torch.autograd.grad(out, gate, torch.full((2,), torch.inf))[0].tolist() == [0.0, torch.inf]
 
 
+@each_dtype
+@pytest.mark.parametrize("name", [name for name in SPEC if name not in ("siglu", "swiglu_clamped")])
+def test_a_gate_of_0_closes(name, dtype):
+    """It gives 0, so 0 times infinity is NaN."""
+    gate = torch.tensor([0.0, -0.0], dtype=dtype).repeat(20)
+    assert getattr(F, name)(gate, torch.full_like(gate, torch.inf)).isnan().all()
+    assert (getattr(F, name)(gate, torch.full_like(gate, torch.finfo(dtype).max)) == 0).all()
+
+
 def test_empty_and_odd_layouts():
     assert F.swiglu(torch.empty(0, 4), torch.empty(0, 4)).shape == (0, 4)
     assert F.swiglu(torch.empty(3, 0)).shape == (3, 0)

@@ -3,7 +3,9 @@
 python -m tools.tables takes a minute and a half.
 """
 
-from dataclasses import dataclass
+import json
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mpmath import (
@@ -33,6 +35,8 @@ from tools.fit import Function, to_float
 with mp.workprec(140):
     SELU_SCALE = mpf("1.0507009873554804934193349852946") * mpf("1.6732632423543772848170429916717")
 PATH = Path(__file__).parent.parent / "csrc/math/tables.h"
+# By table and piece a point and coefficients that are taken instead of those that are fitted: tools/settle.py.
+SETTLED = Path(__file__).with_name("settled.json")
 COUNT = 16
 
 
@@ -114,6 +118,10 @@ def selu_over(x: mpf) -> mpf:
     return SELU_SCALE * expm1(x) / x
 
 
+def selu_slope(x: mpf) -> mpf:
+    return SELU_SCALE * exp(x)
+
+
 def gelu_slope(x: mpf) -> mpf:
     return normal(x) + x * density(x)
 
@@ -191,7 +199,6 @@ def phish_slope_over(x: mpf) -> mpf:
 
 TABLES = [
     Table("SigmoidBelow", "sigmoid(x) at -|x|", sigmoid, 4 / 3, 7, -15),
-    Table("SigmoidBelowIn16Bits", "sigmoid(x) at -|x|, for 16 bits", sigmoid, 4 / 3, 5, -15, quick=True),
     Table("SiluSlopeBelow", "The slope of x sigmoid(x) at -|x|", silu_slope, 4 / 3, 7, -15, -1.2785),
     Table("QuickGeluTail", "sigmoid(-1.702 |x|)", lambda a: sigmoid(-mpf("1.702") * a), 1.58, 8, 0, exact=True),
     Table("GeluTail", "P(N > |x|)", lambda a: normal(-a), 1.7, 8, 0, bend=0.22),
@@ -245,6 +252,49 @@ TABLES = [
 ]
 
 
+def in_16_bits(table: Table, name: str | None = None, degree: int = 0, only: str = "16 bits") -> Table:
+    """The same for results of 16 bits: of a lower degree, and settled so that they are rounded right."""
+    name = (name or table.name) + "In" + only.title().replace(" ", "")
+    text = f"{table.text}, for {only}"
+    return replace(table, name=name, text=text, degree=degree or table.degree - 2, exact=False, quick=True)
+
+
+_OF = {table.name: table for table in TABLES}
+TABLES += [
+    in_16_bits(_OF["SigmoidBelow"]),
+    in_16_bits(_OF["SigmoidBelow"], "SiluGateBelow"),
+    in_16_bits(_OF["GeluSlopeBelow"], only="float16"),
+    in_16_bits(_OF["SineOver"], degree=3),
+    in_16_bits(_OF["TanhExpSlope"], degree=7),
+    in_16_bits(_OF["MishGate"], degree=6),
+    in_16_bits(_OF["GishGate"], degree=5),
+    in_16_bits(_OF["SerfGate"], degree=5),
+    Table("SeluSlopeBelowIn16Bits", "The slope of selu at -|x|, for 16 bits", selu_slope, 4 / 3, 5, -15, quick=True),
+    *(
+        in_16_bits(_OF[name])
+        for name in (
+            "SiluSlopeBelow",
+            "QuickGeluTail",
+            "GeluTanhTail",
+            "GeluTanhSlopeBelow",
+            "MishSlope",
+            "SoftplusBelow",
+            "TanhDefect",
+            "LishtSlopeOver",
+            "TanhExpGate",
+            "SmishGate",
+            "SmishSlope",
+            "LogishGate",
+            "LogishSlope",
+            "GishSlope",
+            "SerfSlope",
+            "PhishOver",
+            "PhishSlopeOver",
+        )
+    ),
+]
+
+
 def fit(table: Table, piece: int) -> tuple[list[mpf], mpf]:
     """A point and the coefficients of the polynomial around it, floats all of them, and the largest error."""
     low, high = table.ends(piece)
@@ -288,6 +338,32 @@ def fit_around(table: Table, point: mpf, low: mpf, high: mpf, *slope: mpf) -> tu
     return [point, *coefficients], max(error(low + (high - low) * i / 40) for i in range(41))
 
 
+def error_of(table: Table, piece: int, row: list[mpf]) -> mpf:
+    """The largest of a piece with that point and those coefficients."""
+    low, high = table.ends(piece)
+    point, *coefficients = row
+
+    def error(x: mpf) -> mpf:
+        return abs(polyval(coefficients[::-1], x - point) - table.f(x)) / table.scale(x)
+
+    return max(error(low + (high - low) * i / 40) for i in range(41) if low + (high - low) * i / 40 != 0)
+
+
+def fits(table: Table) -> list[tuple[list[mpf], mpf]]:
+    """The pieces as they are fitted, or as they were settled."""
+    settled = json.loads(SETTLED.read_text()).get(table.name, {}) if SETTLED.is_file() else {}
+    rows = []
+    for piece in range(COUNT):
+        if str(piece) not in settled:
+            rows.append(fit(table, piece))
+            continue
+        row = [to_float(mpf(value)) if value else mpf(0) for value in settled[str(piece)]]
+        assert len(row) == table.degree + 2, f"{table.name} has another degree: take it out of {SETTLED.name}"
+        rows.append((row, error_of(table, piece, row)))
+        assert rows[-1][1] < 2**-16, f"{table.name} does not fit any more: take it out of {SETTLED.name}"
+    return rows
+
+
 def literal(x: mpf) -> str:
     text = nstr(x, 9)
     return (text if "." in text or "e" in text else text + ".0") + "f"
@@ -295,9 +371,9 @@ def literal(x: mpf) -> str:
 
 def written(table: Table) -> str:
     with mp.workprec(140):
-        fits = [fit(table, piece) for piece in range(COUNT)]
-        error = nstr(log(max(error for _, error in fits), 2), 4)
-        rows = zip(*(row for row, _ in fits), strict=True)
+        pieces = fits(table)
+        error = nstr(log(max(error for _, error in pieces), 2), 4)
+        rows = zip(*(row for row, _ in pieces), strict=True)
         point, *coefficients = ("{" + ", ".join(literal(x) for x in row) + "}" for row in rows)
     low, high = table.reach()
     bounded = "\n    x = at_most(x, V(high));" if table.level else ""
@@ -323,8 +399,14 @@ struct {table.name} {{
 """
 
 
+def written_by_name(name: str) -> str:
+    """For other processes: a table's function is mostly a lambda, which cannot be sent."""
+    return next(written(table) for table in TABLES if table.name == name)
+
+
 def main() -> None:
-    tables = "\n".join(written(table) for table in TABLES)
+    with ProcessPoolExecutor() as pool:
+        tables = "\n".join(pool.map(written_by_name, [table.name for table in TABLES]))
     PATH.write_text(f"""// Activations and slopes in pieces, for where inputs mostly lie.
 // Written by python -m tools.tables.
 #pragma once

@@ -77,6 +77,16 @@ struct Selu {
 };
 
 template <class V>
+struct SeluIn16Bits : Selu<V> {
+  ACT_FN Near<V> near_slope(V x) const {
+    return {x > V(SeluSlopeBelowIn16Bits::low),
+            select(x > V(0), V(Selu<V>::lambda), SeluSlopeBelowIn16Bits::at(at_most(x, V(0))))};
+  }
+};
+template <>
+struct In16Bits<Selu> : RoundedBy<SeluIn16Bits> {};
+
+template <class V>
 struct Celu {
   static constexpr Spec spec{
       .name = "celu",

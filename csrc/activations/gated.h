@@ -94,15 +94,18 @@ struct Silu {
   }
 };
 
-// For units: alone Silu's own value, which takes no pieces, is as fast.
-template <class V>
+template <class V, int kBits>
 struct SiluIn16Bits : Silu<V> {
-  ACT_FN Near<V> near_forward(V x) const { return times_pieces_below<SigmoidBelowIn16Bits>(x); }
+  ACT_FN Near<V> near_forward(V x) const { return times_pieces_below<SiluGateBelowIn16Bits, kBits>(x); }
+  ACT_FN Near<V> near_slope(V x) const { return in_pieces_below<SiluSlopeBelowIn16Bits>(x); }
   ACT_FN Near<V, ValueAndSlope<V>> near_value_and_slope(V x) const {
     const V a = minus_abs(x);
-    return {a > V(SigmoidBelowIn16Bits::low), gate_and_slope_by_tail(x, x < V(0), SigmoidBelowIn16Bits::at(a), a)};
+    return {a > V(SiluGateBelowIn16Bits::low), gate_and_slope_by_tail(x, x < V(0), SiluGateBelowIn16Bits::at(a), a)};
   }
 };
+template <int kBits>
+  requires(kBits < float32_bits)
+struct Rounded<Silu, kBits> : RoundedTo<SiluIn16Bits, kBits> {};
 
 template <class V>
 struct Swish {
@@ -172,6 +175,25 @@ struct Swish {
   }
 };
 
+template <class V, int kBits>
+struct SwishIn16Bits : Swish<V> {
+  ACT_FN Near<V> near_forward(V x) const {
+    const auto z = product(this->beta, x), w = minus_abs(z);
+    const auto below = z.hi < V(0);
+    const V above = unless(below, kBits == float16_bits ? x + copysign(V(beyond_half), x) : x);
+    const V value = fma(select(below, x, -x), SiluGateBelowIn16Bits::at(w), above);
+    return {w.hi > V(SiluGateBelowIn16Bits::low), copysign(value, x)};
+  }
+  ACT_FN Near<V> near_slope(V x) const {
+    // Made for the numbers of 16 bits, which the products with another beta are not.
+    if (all(this->beta == V(1))) return in_pieces_below<SiluSlopeBelowIn16Bits>(x);
+    return Swish<V>::near_slope(x);
+  }
+};
+template <int kBits>
+  requires(kBits < float32_bits)
+struct Rounded<Swish, kBits> : RoundedTo<SwishIn16Bits, kBits> {};
+
 template <class V>
 struct QuickGelu {
   static constexpr Spec spec{.name = "quick_gelu",
@@ -203,6 +225,14 @@ struct QuickGelu {
   }
   ACT_FN static Pair<V> argument(V x) { return product(constant_pair<V>(1.702), x); }
 };
+
+template <class V, int kBits>
+struct QuickGeluIn16Bits : QuickGelu<V> {
+  ACT_FN Near<V> near_forward(V x) const { return less_pieces<QuickGeluTailIn16Bits, kBits>(x); }
+};
+template <int kBits>
+  requires(kBits < float32_bits)
+struct Rounded<QuickGelu, kBits> : RoundedTo<QuickGeluIn16Bits, kBits> {};
 
 template <class V>
 struct Gelu {
@@ -243,9 +273,15 @@ struct Gelu {
 template <class V>
 struct GeluInFloat16 : Gelu<V> {
   ACT_FN Near<V> near_forward(V x) const { return less_pieces<GeluTailInFloat16>(x); }
+  ACT_FN Near<V> near_slope(V x) const { return in_pieces_below<GeluSlopeBelowInFloat16>(x); }
+};
+// For units a gate of 0 is to be 0, which less_pieces for float16 does not give.
+template <class V>
+struct GeluAloneInFloat16 : GeluInFloat16<V> {
+  ACT_FN Near<V> near_forward(V x) const { return less_pieces<GeluTailInFloat16, float16_bits>(x); }
 };
 template <>
-struct Rounded<Gelu, 11> : RoundedBy<GeluInFloat16> {};
+struct Rounded<Gelu, float16_bits> : RoundedBy<GeluAloneInFloat16> {};
 
 // float16 would show its errors.
 template <class V>
@@ -265,7 +301,7 @@ struct GeluInBfloat16 : Gelu<V> {
   using Gelu<V>::with_tail;
 };
 template <>
-struct Rounded<Gelu, 8> : RoundedBy<GeluInBfloat16> {};
+struct Rounded<Gelu, bfloat16_bits> : RoundedBy<GeluInBfloat16> {};
 
 template <class V>
 struct GeluTanh {
@@ -304,13 +340,15 @@ struct GeluTanh {
     return logistic_gate_and_slope(x, argument(bounded), w.hi, sum_of_ordered(V(1), w), below);
   }
 
+ protected:
+  // Where the pieces are as good as they are to be.
+  static constexpr double reach = 4.4;
+
  private:
   // Below -limit the slope is 0, below -lowest the value: there the argument is beyond exp_limit, and such that the
   // bottom of exp_ratio is 0. Above `one` the gate is 1.
   static constexpr double limit = is_single<V> ? 12.95 : 26.85, lowest = is_single<V> ? 10.89 : 21.585;
   static constexpr double one = is_single<V> ? 5.3 : 7.5;
-  // Where the pieces are as good as they are to be.
-  static constexpr double reach = 4.4;
   // 0.5 (1 + tanh(u)) = sigmoid(2 u) with 2 u = linear x + cubic x^3, in two words.
   static constexpr double linear = 0x1.9884500000000p+0, linear_rest = 0x1.9ea1b284687e6p-23;
   static constexpr double cubic = 0x1.2444f2a4d8b4bp-4, cubic_rest = -0x1.3023b0e5fbc6ep-58;
@@ -329,6 +367,15 @@ struct GeluTanh {
     return product(Pair<V>{total, (curved - (total - V(linear))) + (curved_rest + V(linear_rest))}, x);
   }
 };
+
+template <class V, int kBits>
+struct GeluTanhIn16Bits : GeluTanh<V> {
+  ACT_FN Near<V> near_forward(V x) const { return less_pieces<GeluTanhTailIn16Bits, kBits>(x, GeluTanh<V>::reach); }
+  ACT_FN Near<V> near_slope(V x) const { return in_pieces_below<GeluTanhSlopeBelowIn16Bits>(x); }
+};
+template <int kBits>
+  requires(kBits < float32_bits)
+struct Rounded<GeluTanh, kBits> : RoundedTo<GeluTanhIn16Bits, kBits> {};
 
 template <class V>
 struct Mish {
@@ -373,6 +420,8 @@ struct Mish {
     return {select(s.negative, a, b), select(s.negative, b, a)};
   }
 };
+template <>
+struct In16Bits<Mish> : RoundedByPieces<Mish, MishGateIn16Bits, MishSlopeIn16Bits, 1> {};
 
 using Gated = List<Silu, Swish, QuickGelu, Gelu, GeluTanh, Mish>;
 

@@ -84,13 +84,13 @@ struct Swiglu : GatedBy<Silu, V> {
   }
 };
 
+// In float16, too, a gate of 0 is to be 0.
 template <class V>
-struct SwigluIn16Bits : GatedBy<SiluIn16Bits, V> {
+struct SwigluIn16Bits : GatedBy<Rounded<Silu, bfloat16_bits>::type, V> {
   static constexpr Spec spec = Swiglu<V>::spec;
 };
-template <int kBits>
-  requires(kBits < 16)
-struct Rounded<Swiglu, kBits> : RoundedBy<SwigluIn16Bits> {};
+template <>
+struct In16Bits<Swiglu> : RoundedBy<SwigluIn16Bits> {};
 
 template <class V>
 struct Geglu : GatedBy<Gelu, V> {
@@ -110,14 +110,14 @@ struct GegluInFloat16 : GatedBy<GeluInFloat16, V> {
   static constexpr Spec spec = Geglu<V>::spec;
 };
 template <>
-struct Rounded<Geglu, 11> : RoundedBy<GegluInFloat16> {};
+struct Rounded<Geglu, float16_bits> : RoundedBy<GegluInFloat16> {};
 
 template <class V>
 struct GegluInBfloat16 : GatedBy<GeluInBfloat16, V> {
   static constexpr Spec spec = Geglu<V>::spec;
 };
 template <>
-struct Rounded<Geglu, 8> : RoundedBy<GegluInBfloat16> {};
+struct Rounded<Geglu, bfloat16_bits> : RoundedBy<GegluInBfloat16> {};
 
 template <class V>
 struct GegluTanh : GatedBy<GeluTanh, V> {

@@ -19,12 +19,18 @@ struct NLRelu {
       .heavy = true,
       .invalid = [](const double* p) -> const char* { return p[0] <= 0 ? "beta must be positive" : nullptr; }};
   V beta;
-  ACT_FN V forward(V x) const {
-    return select(x > V(0), log1p_of_product(width(), Pair<V>{x, V(0)}), at_least(x, V(0)));
-  }
+  ACT_FN V forward(V x) const { return forward_of(x, V(0)); }
   // beta / (1 + beta x) without its products, which may overflow.
-  ACT_FN V slope(V x) const {
-    const V above = divided(Pair<V>{V(1), V(0)}, sum_of_positive(x, quotient(V(1), width())));
+  ACT_FN V slope(V x) const { return slope_with(x, V(0)); }
+
+ protected:
+  // Of x + rest.
+  ACT_FN V forward_of(V x, V rest) const {
+    return select(x > V(0), log1p_of_product(width(), Pair<V>{x, rest}), at_least(x, V(0)));
+  }
+  // Times 1 + rest.
+  ACT_FN V slope_with(V x, V rest) const {
+    const V above = divided(Pair<V>{V(1), rest}, sum_of_positive(x, quotient(V(1), width())));
     return select((x > V(0)) & (x < V(inf)), above, keep_nan(x, V(0)));
   }
 
@@ -32,6 +38,16 @@ struct NLRelu {
   // beta, if V's format takes it for 0 a normal number.
   ACT_FN V width() const { return at_least(beta, V(is_single<V> ? 1e-37 : 1e-307)); }
 };
+
+// With a little more or less, less than float32's last place and found by trial, what lies next to the middle between
+// two numbers is rounded right.
+template <class V>
+struct NLReluIn16Bits : NLRelu<V> {
+  ACT_FN V forward(V x) const { return this->forward_of(x, V(11 * 0x1p-28) * x); }
+  ACT_FN V slope(V x) const { return this->slope_with(x, V(-3 * 0x1p-28)); }
+};
+template <>
+struct In16Bits<NLRelu> : RoundedBy<NLReluIn16Bits> {};
 
 template <class V>
 struct SoftExponential {
@@ -46,8 +62,17 @@ struct SoftExponential {
       .facts = Facts{.infimum = 0, .zero_centred = false, .saturates = Saturates::below},
       .heavy = true};
   V alpha;
-  // alpha is one number, and only what its sign asks for is computed.
   ACT_FN V forward(V x) const {
+    return value(x, [this](V x) { return exponential(x); });
+  }
+  ACT_FN V slope(V x) const {
+    return slope_by(x, [this](V x) { return exp_of_product(alpha, x); });
+  }
+
+ protected:
+  // alpha is one number, and only what its sign asks for is computed.
+  template <class Far>
+  ACT_FN V value(V x, const Far& of_positive) const {
     const auto shifted = sum(x, alpha);
     V argument, near, far;
     if (all(alpha < V(0))) {
@@ -57,14 +82,33 @@ struct SoftExponential {
     } else {
       argument = alpha * x;
       near = fma(V(0.5) * argument, x, shifted.hi);
-      far = exponential(x);
+      far = of_positive(x);
     }
     const V curve = select(abs(argument) < V(is_single<V> ? 0x1p-30 : 0x1p-60), near, far);
     return select(abs(alpha) < V(smallest), x, curve);
   }
-  ACT_FN V slope(V x) const {
+  template <class Exponential>
+  ACT_FN V slope_by(V x, const Exponential& of_positive) const {
     return select(abs(alpha) < V(smallest), keep_nan(x, V(1)),
-                  all(alpha < V(0)) ? slope_of_logarithm(x) : exp_of_product(alpha, x));
+                  all(alpha < V(0)) ? slope_of_logarithm(x) : of_positive(x));
+  }
+
+  // alpha - 1 / alpha
+  ACT_FN V rest_of(V inverse) const { return (alpha - V(1)) * (V(1) + inverse); }
+  // For alpha > 0, with e = e^(alpha x): expm1(alpha x) / alpha + alpha or e / alpha + (alpha - 1 / alpha), whichever
+  // cancels less.
+  ACT_FN V exponential(V x) const {
+    const Exp<V> e = exp_parts(clamped(product(alpha, x), V(-exp_limit<V>), V(exp_limit<V>)));
+    const V inverse = V(1) / alpha, rest = rest_of(inverse);
+    const Power<V> power(e.n);
+    const V half_power = pow2(clamp(e.n, V(-60), V(60)) - V(1));
+    const V by_expm1 = fma(half_power, e.q, half_power - V(0.5)) / (V(0.5) * alpha) + alpha;
+    // The second words: of the quotient and of what q rounds off.
+    const V top = fma(inverse, e.q, inverse), lost = fma(fma(-inverse, alpha, V(1)), inverse, inverse * e.rest);
+    const V small = at_least(scale(fma(inverse, e.q, inverse - top) + lost, power), V(-largest));
+    const V by_exp = scale(top, power) + (small + rest);
+    const auto first = (alpha < V(1)) & (scale(V(1) + e.q, power) > alpha * alpha) & (e.n < V(60));
+    return select(first, by_expm1, by_exp);
   }
 
  private:
@@ -78,22 +122,42 @@ struct SoftExponential {
     const V distance = (x + offset.hi) + fma(fma(-inverse, a, V(1)), inverse, offset.lo);
     return inverse / distance;
   }
-  // For alpha > 0, with e = e^(alpha x): expm1(alpha x) / alpha + alpha or e / alpha + (alpha - 1 / alpha), whichever
-  // cancels less.
-  ACT_FN V exponential(V x) const {
-    const Exp<V> e = exp_parts(clamped(product(alpha, x), V(-exp_limit<V>), V(exp_limit<V>)));
-    const V inverse = V(1) / alpha, rest = (alpha - V(1)) * (V(1) + inverse);
-    const Power<V> power(e.n);
-    const V half_power = pow2(clamp(e.n, V(-60), V(60)) - V(1));
-    const V by_expm1 = fma(half_power, e.q, half_power - V(0.5)) / (V(0.5) * alpha) + alpha;
-    // The second words: of the quotient and of what q rounds off.
-    const V top = fma(inverse, e.q, inverse), lost = fma(fma(-inverse, alpha, V(1)), inverse, inverse * e.rest);
-    const V small = at_least(scale(fma(inverse, e.q, inverse - top) + lost, power), V(-largest));
-    const V by_exp = scale(top, power) + (small + rest);
-    const auto first = (alpha < V(1)) & (scale(V(1) + e.q, power) > alpha * alpha) & (e.n < V(60));
-    return select(first, by_expm1, by_exp);
+};
+
+template <class V>
+struct SoftExponentialIn16Bits : SoftExponential<V> {
+  ACT_FN V forward(V x) const {
+    return this->value(x, [this](V x) {
+      // Below 1 the sum cancels.
+      if (all(this->alpha < V(1))) return this->exponential(x);
+      const V inverse = V(1) / this->alpha;
+      const auto [q, power] = exp_of(x);
+      return scale(fma(inverse, q, inverse), power) + this->rest_of(inverse);
+    });
+  }
+  ACT_FN V slope(V x) const {
+    return this->slope_by(x, [this](V x) {
+      const auto [q, power] = exp_of(x);
+      return scale(V(1) + q, power);
+    });
+  }
+
+ private:
+  struct QuickExp {
+    V q;
+    Power<V> power;
+  };
+  // e^(alpha x) is (1 + q) times the power, but for 2^-22 of it. The coefficients and what is added to q, found by
+  // trial, are such that with an alpha of 1 all is rounded right, as python -m tools.settle tells.
+  ACT_FN QuickExp exp_of(V x) const {
+    const auto z = clamped(product(this->alpha, x), V(-exp_limit<V>), V(exp_limit<V>));
+    const V n = nearest(z.hi, log2_e), r = reduced(z, -n);
+    const V factor = fma(r, horner(r, 0.500003695, 0.166660324, 0.0416673608, 0.00838553533, 0.00116954383), V(1));
+    return {fma(r, factor, V(-4.9927575e-08)), Power<V>(n)};
   }
 };
+template <>
+struct In16Bits<SoftExponential> : RoundedBy<SoftExponentialIn16Bits> {};
 
 template <class V>
 struct Serf {
@@ -138,6 +202,8 @@ struct Serf {
   // Below -tail erf(log(1 + e^x)) is 2 / sqrt(pi) e^x after rounding; above `largest` it is 1.
   static constexpr double tail = is_single<V> ? 18.0 : 38.0, largest = is_single<V> ? 5.0 : 6.6;
 };
+template <>
+struct In16Bits<Serf> : RoundedByPieces<Serf, SerfGateIn16Bits, SerfSlopeIn16Bits> {};
 
 using Logarithmic = List<NLRelu, SoftExponential, Serf>;
 

@@ -19,6 +19,14 @@ struct Sine {
   ACT_FN V slope(V x) const { return omega * cos_of_product(omega, x); }
 };
 
+template <class V>
+struct SineIn16Bits : Sine<V> {
+  ACT_FN V forward(V x) const { return sin_of_product<true>(this->omega, x); }
+  ACT_FN V slope(V x) const { return this->omega * cos_of_product<true>(this->omega, x); }
+};
+template <>
+struct In16Bits<Sine> : RoundedBy<SineIn16Bits> {};
+
 using Periodic = List<Sine>;
 
 }  // namespace act_ext

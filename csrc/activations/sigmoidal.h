@@ -24,6 +24,13 @@ struct Sigmoid {
 };
 
 template <class V>
+struct SigmoidIn16Bits : Sigmoid<V> {
+  ACT_FN Near<V> near_forward(V x) const { return in_pieces_below<SigmoidBelowIn16Bits>(x); }
+};
+template <>
+struct In16Bits<Sigmoid> : RoundedBy<SigmoidIn16Bits> {};
+
+template <class V>
 struct Logsigmoid {
   static constexpr Spec spec{.name = "logsigmoid",
                              .params = "",
@@ -44,14 +51,17 @@ struct Logsigmoid {
   ACT_FN V slope(V x) const { return sigmoid_of_minus(x); }
 };
 
-// As fast as the native one, which has its exponential from forward.
+// The slope is as fast as the native one, which has its exponential from forward.
 template <class V>
 struct LogsigmoidIn16Bits : Logsigmoid<V> {
+  ACT_FN Near<V> near_forward(V x) const {
+    const V a = minus_abs(x);
+    return {a > V(SoftplusBelowIn16Bits::low), at_most(x, V(0)) - SoftplusBelowIn16Bits::at(a)};
+  }
   ACT_FN V slope(V x) const { return sigmoid_of_minus_in_16_bits(x); }
 };
-template <int kBits>
-  requires(kBits < 16)
-struct Rounded<Logsigmoid, kBits> : RoundedBy<LogsigmoidIn16Bits> {};
+template <>
+struct In16Bits<Logsigmoid> : RoundedBy<LogsigmoidIn16Bits> {};
 
 template <class V>
 struct Tanh {
@@ -92,9 +102,12 @@ struct Tanhshrink {
   ACT_FN static V complement(V a) { return V(2) * sigmoid_of_minus(a + a); }
 };
 
-// As fast as the native one, which has tanh(x) from forward.
 template <class V>
 struct TanhshrinkIn16Bits : Tanhshrink<V> {
+  ACT_FN Near<V> near_forward(V x) const {
+    const V a = abs(x);
+    return {a < V(TanhDefectIn16Bits::high), x * (x * x * TanhDefectIn16Bits::at(a))};
+  }
   // From 4.852 on it is rounded to 1.
   ACT_FN V slope(V x) const {
     static_assert(TanhSquaredOverIn16Bits::high > 4.86);
@@ -102,9 +115,8 @@ struct TanhshrinkIn16Bits : Tanhshrink<V> {
     return a * TanhSquaredOverIn16Bits::at(a);
   }
 };
-template <int kBits>
-  requires(kBits < 16)
-struct Rounded<Tanhshrink, kBits> : RoundedBy<TanhshrinkIn16Bits> {};
+template <>
+struct In16Bits<Tanhshrink> : RoundedBy<TanhshrinkIn16Bits> {};
 
 template <class V>
 struct Softsign {
@@ -159,9 +171,13 @@ struct Softplus {
     return {near.holds, select(z.hi > threshold, V(1), near.value)};
   }
 
- private:
-  static constexpr double largest = std::numeric_limits<Scalar<V>>::max();
+ protected:
   // Given log(1 + e^-|beta x|).
+  ACT_FN V with_logarithm(V x, V logarithm) const {
+    // By halves: 1 / beta may overflow where the result does not.
+    const V z = beta * x, inverse = V(0.5) / beta;
+    return select(z > threshold, x, fma(logarithm + logarithm, inverse, where(z > V(0), x)));
+  }
   ACT_FN V with_logarithm(V x, Pair<V> logarithm) const {
     const V z = beta * x;
     // 1 / beta in two words, by halves: it is finite wherever the result is. Elsewhere the largest number does, without
@@ -173,7 +189,25 @@ struct Softplus {
     const V curve = fma(hi, inverse, fma(hi, rest, fma(lo, inverse, where(z > V(0), x))));
     return select(z > threshold, x, curve);
   }
+
+ private:
+  static constexpr double largest = std::numeric_limits<Scalar<V>>::max();
 };
+
+template <class V>
+struct SoftplusIn16Bits : Softplus<V> {
+  ACT_FN Near<V> near_forward(V x) const {
+    const V z = minus_abs(this->beta * x);
+    return {z > V(SoftplusBelowIn16Bits::low), this->with_logarithm(x, SoftplusBelowIn16Bits::at(z))};
+  }
+  ACT_FN Near<V> near_slope(V x) const {
+    const auto z = product(this->beta, x);
+    const auto near = in_pieces_below<SigmoidBelowIn16Bits>(z);
+    return {near.holds, select(z.hi > this->threshold, V(1), near.value)};
+  }
+};
+template <>
+struct In16Bits<Softplus> : RoundedBy<SoftplusIn16Bits> {};
 
 using Sigmoidal = List<Sigmoid, Logsigmoid, Tanh, Tanhshrink, Softsign, Softplus>;
 

@@ -36,9 +36,9 @@ ACT_FN Pair<V> piecewise(const Pieces<kDegree>& pieces, V piece, X x) {
 }
 
 // The same for results of 16 bits.
-template <class V, int kDegree>
-ACT_FN V polynomial(const Pieces<kDegree>& pieces, V piece, V x) {
-  const V h = x - entry(pieces.point, piece);
+template <class V, class X, int kDegree>
+ACT_FN V polynomial(const Pieces<kDegree>& pieces, V piece, X x) {
+  const V h = difference(x, entry(pieces.point, piece));
   V y = entry(pieces.coefficient[kDegree], piece);
   for (int k = kDegree - 1; k >= 0; --k) y = fma(y, h, entry(pieces.coefficient[k], piece));
   return y;
@@ -59,26 +59,51 @@ ACT_FN MaskOf<V> reached(V x) {
 // There: Table's function, and x times that.
 template <class Table, class V>
 ACT_FN Near<V> in_pieces(V x) {
-  return {reached<Table>(x), Table::at(x).hi};
+  return {reached<Table>(x), head(Table::at(x))};
 }
 template <class Table, class V>
 ACT_FN Near<V> times_pieces(V x) {
-  return {reached<Table>(x), copysign(rounded_product(x, Table::at(x)), x)};
+  if constexpr (Table::quick) {
+    return {reached<Table>(x), x * Table::at(x)};
+  } else {
+    return {reached<Table>(x), copysign(rounded_product(x, Table::at(x)), x)};
+  }
 }
+
+// What Rounded wants: Op by other pieces, for results of 16 bits, of its value over x and of its slope. Where they do
+// not reach, so many units more or less of float32 make the numbers that lie next to a middle round right.
+template <template <class> class Op, class Gate, class Slope, int kValueUnits = 0, int kSlopeUnits = 0>
+struct RoundedByPieces {
+  static constexpr bool differs = true;
+  template <class V>
+  struct type : Op<V> {
+    ACT_FN V forward(V x) const { return Op<V>::forward(x) * V(1 + kValueUnits * 0x1p-23); }
+    ACT_FN V slope(V x) const { return Op<V>::slope(x) * V(1 + kSlopeUnits * 0x1p-23); }
+    ACT_FN Near<V> near_forward(V x) const { return times_pieces<Gate>(x); }
+    ACT_FN Near<V> near_slope(V x) const { return in_pieces<Slope>(x); }
+  };
+};
 
 // Of a function whose values at x and -x have the sum 1, given below 0: the same. x a V or a Pair.
 template <class Table, class X>
 ACT_FN auto in_pieces_below(X x) {
   using V = decltype(head(x));
-  const V below = Table::at(minus_abs(x)).hi;
+  const V below = head(Table::at(minus_abs(x)));
   return Near<V>{abs(head(x)) < V(-Table::low), select(head(x) < V(0), below, V(1) - below)};
 }
-// And x times that: max(x, 0) less |x| times the function below 0.
-template <class Table, class V>
+// max(x, 0). Where it is a result of float16, a little more: half of its smallest number lies in the middle between
+// two, and that a gate is larger than a half there shows in no float.
+inline constexpr double beyond_half = 0x1p-46;
+template <int kBits, class V>
+ACT_FN V positive_part(V x) {
+  return at_least(kBits == float16_bits ? x + V(beyond_half) : x, V(0));
+}
+// x times a function whose values at x and -x have the sum 1, given below 0: max(x, 0) less |x| times it there.
+template <class Table, int kBits = float32_bits, class V>
 ACT_FN Near<V> times_pieces_below(V x) {
   const V a = minus_abs(x);
   const auto factor = Table::at(a);
-  const V above = at_least(x, V(0));
+  const V above = positive_part<kBits>(x);
   if constexpr (Table::quick) {
     return {a > V(Table::low), copysign(fma(a, factor, above), x)};
   } else {
@@ -86,11 +111,11 @@ ACT_FN Near<V> times_pieces_below(V x) {
   }
 }
 // max(x, 0) less |x| times a function of |x|, which from Table::high on is lost in x; for an x above -reach.
-template <class Table, class V>
+template <class Table, int kBits = float32_bits, class V>
 ACT_FN Near<V> less_pieces(V x, double reach = Table::high) {
   const V a = at_most(abs(x), V(Table::high));
   const auto factor = Table::at(a);
-  const V above = at_least(x, V(0));
+  const V above = positive_part<kBits>(x);
   if constexpr (Table::quick) {
     return {x > V(-reach), copysign(fma(-a, factor, above), x)};
   } else if constexpr (Table::exact) {
