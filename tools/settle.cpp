@@ -133,7 +133,7 @@ void add(std::vector<Function>& functions, const Format& format) {
 }
 template <template <class> class... Op>
 void add(std::vector<Function>& functions, List<Op...>) {
-  ((add<Op, 8>(functions, bfloat16), add<Op, 11>(functions, float16)), ...);
+  ((add<Op, bfloat16_bits>(functions, bfloat16), add<Op, float16_bits>(functions, float16)), ...);
 }
 
 // The cases that depend on a piece, those of them that lie next to a middle, and between which x.
@@ -157,8 +157,8 @@ std::map<Piece, Dependent> sorted(const std::vector<Function>& functions, std::v
   for (const Case& c : cases) {
     const Format& format = *c.function->format;
     const double from_middle = std::fabs(std::fabs(c.exact - format.rounded(c.exact)) - format.unit_at(c.exact) / 2);
-    // Next to where a slope is 0 it has no more digits than elsewhere.
-    const bool small = std::fabs(c.x) < 3 && c.function->name.ends_with("slope");
+    // Next to where a slope changes its sign it has no more digits than elsewhere.
+    const bool small = -3 < c.x && c.x < -0.5 && c.function->name.ends_with("slope");
     const double last_place = std::max(std::fabs(c.exact) * 0x1p-23, small ? 0x1p-25 : 0x1p-149);
     evaluated.clear();
     recording = true;

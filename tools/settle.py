@@ -2,7 +2,7 @@
 value would be rounded to.
 
 python -m tools.settle reads csrc/math/tables.h, looks for coefficients with which that holds where it does not yet, in
-some minutes, and writes tools/settled.json; python -m tools.tables then takes them. It tells also what is wrong beyond
+half a minute, and writes tools/settled.json; python -m tools.tables then takes them. It tells also what is wrong beyond
 the tables. Where a fit changes, take its table out of settled.json, and run tables, settle and tables.
 """
 
