@@ -83,9 +83,9 @@ constexpr int count_params(std::string_view params) {
 }
 
 inline constexpr int bfloat16_bits = 8, float16_bits = 11, float32_bits = 24;
-// Op where its result is rounded to so many significant bits: itself, unless another
-// struct serves there, one that is less exact, and faster, and with which all numbers of these formats are rounded
-// right. In16Bits is that of both formats.
+
+// Op where its result is rounded to so many significant bits: itself, unless another struct serves there, one that is
+// less exact, and faster, and with which all numbers of these formats are rounded right. In16Bits is that of both.
 struct AsItIs {
   static constexpr bool differs = false;
 };

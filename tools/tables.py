@@ -329,24 +329,19 @@ def fit_around(table: Table, point: mpf, low: mpf, high: mpf, *slope: mpf) -> tu
             system[i, j] = weight * h ** (len(given) + j)
         right[i] = weight * (table.f(point + h) - polyval(given[::-1], h))
     solution = lu_solve(system.T * system, system.T * right)
-    coefficients = [to_float(c) if c else c for c in (*given, *solution)]
-
-    def error(x: mpf) -> mpf:
-        value = sum(c * (x - point) ** k for k, c in enumerate(coefficients))
-        return abs(value - table.f(x)) / table.scale(x) if value != table.f(x) else mpf(0)
-
-    return [point, *coefficients], max(error(low + (high - low) * i / 40) for i in range(41))
+    row = [point, *(to_float(c) if c else c for c in (*given, *solution))]
+    return row, largest_error(table, row, low, high)
 
 
-def error_of(table: Table, piece: int, row: list[mpf]) -> mpf:
-    """The largest of a piece with that point and those coefficients."""
-    low, high = table.ends(piece)
+def largest_error(table: Table, row: list[mpf], low: mpf, high: mpf) -> mpf:
+    """Of the polynomial with that point and those coefficients."""
     point, *coefficients = row
 
     def error(x: mpf) -> mpf:
-        return abs(polyval(coefficients[::-1], x - point) - table.f(x)) / table.scale(x)
+        value = polyval(coefficients[::-1], x - point)
+        return abs(value - table.f(x)) / (table.scale(x) or 1)
 
-    return max(error(low + (high - low) * i / 40) for i in range(41) if low + (high - low) * i / 40 != 0)
+    return max(error(low + (high - low) * i / 40) for i in range(41))
 
 
 def fits(table: Table) -> list[tuple[list[mpf], mpf]]:
@@ -359,7 +354,7 @@ def fits(table: Table) -> list[tuple[list[mpf], mpf]]:
             continue
         row = [to_float(mpf(value)) if value else mpf(0) for value in settled[str(piece)]]
         assert len(row) == table.degree + 2, f"{table.name} has another degree: take it out of {SETTLED.name}"
-        rows.append((row, error_of(table, piece, row)))
+        rows.append((row, largest_error(table, row, *table.ends(piece))))
         assert rows[-1][1] < 2**-16, f"{table.name} does not fit any more: take it out of {SETTLED.name}"
     return rows
 

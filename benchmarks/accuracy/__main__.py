@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.accuracy import page, plot
-from benchmarks.accuracy.measure import DTYPES, ORDER, Inputs, compiler, core, run, special_values
+from benchmarks.accuracy.measure import ORDER, Inputs, compiler, core, run, special_values
 from benchmarks.cases import DEFAULTS, UNITS
 from benchmarks.compare import machine
 
@@ -22,7 +22,7 @@ def main(argv: list[str] | None = None) -> int | str:
     parser.add_argument("--full", action="store_true", help="all float32 inputs, 10^6 points of float64")
     parser.add_argument("--check", action="store_true", help="against the published errors")
     parser.add_argument("--ops", nargs="+", choices=ORDER, metavar="OP", help="these only, as the page names them")
-    parser.add_argument("--dtypes", nargs="+", choices=DTYPES, default=DTYPES, help="these only")
+    parser.add_argument("--dtypes", nargs="+", choices=page.DTYPES, help="these only")
     parser.add_argument("--step", type=int, default=101, help="the distance of the float32 inputs (default 101)")
     parser.add_argument("--points", type=int, default=5000, help="how many of float64 (default 5000)")
     parser.add_argument("--log", type=Path, default=Path("benchmarks/out/accuracy.jsonl"), help="what to go on from")
@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int | str:
         "compiler": compiler(),
         "special": {str(case): special_values(case) for case in [*DEFAULTS, *UNITS]},
     }
-    page.publish(head, results, replace_all=names == ORDER and len(options.dtypes) == len(DTYPES))
+    page.publish(head, results, replace_all=names == ORDER and options.dtypes is None)
     plot.draw(page.PLOT)
     print(f"Results: {page.PAGE}")
     return 0

@@ -73,18 +73,11 @@ def parts_of(step: int) -> int:
     return PARTS if step < 64 else 1
 
 
-DTYPES = (*LOW, "float64", "float32")
-
-
-def pieces(inputs: Inputs, names: list[str], native: bool, dtypes: Collection[str] = DTYPES) -> Iterator[Piece]:
+def pieces(inputs: Inputs, names: list[str], native: bool) -> Iterator[Piece]:
     """names: of the cases, in this order."""
-    yield from (piece for piece in all_pieces(inputs, names, native) if piece.dtype in dtypes)
-
-
-def all_pieces(inputs: Inputs, names: list[str], native: bool) -> Iterator[Piece]:
     for index in map(ORDER.index, names):
         if isinstance(MEASURED[index], RowCase):
-            for dtype in DTYPES:
+            for dtype in (*LOW, "float64", "float32"):
                 yield Piece(index, dtype, native=native)
             continue
         for dtype in LOW:
@@ -211,11 +204,12 @@ def special_values(case: Case) -> dict[str, list[str]]:
 
 
 def run(
-    inputs: Inputs, names: list[str], native: bool, log: Path | None, dtypes: Collection[str] = DTYPES
+    inputs: Inputs, names: list[str], native: bool, log: Path | None, dtypes: Collection[str] | None = None
 ) -> dict[str, dict[str, Any]]:
-    """The statistics by case and dtype. log: what to go on from, and to write into."""
+    """The statistics by case and dtype, all or those given. log: what to go on from, and to write into."""
     core()  # compiled once, before the processes ask for it
-    mark, todo = fingerprint(), list(pieces(inputs, names, native, dtypes))
+    todo = [piece for piece in pieces(inputs, names, native) if dtypes is None or piece.dtype in dtypes]
+    mark = fingerprint()
     done: dict[str, Any] = {}
     if log is None:
         log = Path(os.devnull)
