@@ -29,7 +29,7 @@ except ImportError:
 ROOT = Path(__file__).parent.resolve()
 # What takes longest to compile comes first, so that no processor waits long for the last one.
 FAMILIES = ["literature", "softmax", "learned", "gated_units", "gated", "logarithmic", "sigmoidal", "rectifiers"]
-FAMILIES += ["exponential", "periodic", "maxout", "rrelu"]
+FAMILIES += ["higher", "exponential", "periodic", "maxout", "rrelu"]
 CPU_FLAGS = {"DEFAULT": []}
 if platform.machine() == "x86_64":
     avx2 = ["-mavx2", "-mfma", "-mf16c"]

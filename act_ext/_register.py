@@ -176,6 +176,12 @@ def _register_pointwise(spec: dict[str, Any]) -> None:
     _register(spec, f"{name}.out", _fake_out)
 
 
+def _register_slope_derivative() -> None:
+    """What the third derivative and those after it are computed by: one op for all pointwise activations."""
+    spec = next(spec for spec in SPECS if spec["kind"] == "pointwise")
+    _register(spec, "slope_derivative", _fake_like_last, _batched)
+
+
 # The gated units. `g` and `h` are the gradients of the forward pass's output and of the backward pass's.
 
 
@@ -528,6 +534,7 @@ with _without_collections():
     for _spec in SPECS:
         C.register_autograd(_spec["name"])
         _REGISTER[_spec["kind"]](_spec)
+    _register_slope_derivative()
     _with_import_of("torch.distributed.tensor", "act_ext._sharding")
     _with_import_of("torch.nested._internal.nested_tensor", "act_ext._nested")
 

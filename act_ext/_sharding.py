@@ -134,3 +134,4 @@ def _register(op: torch._ops.OpOverload, rule: Rule) -> None:
 for _spec in SPECS:
     for _name, _rule in _rules(_spec).items():
         _register(overload(_name), _rule)
+_register(overload("slope_derivative"), _alike())

@@ -57,14 +57,6 @@ def test_second_derivative_of_a_narrow_squareplus(dtype, b):
     torch.testing.assert_close(second * b**0.5, 0.5 * (part * part + 1) ** -1.5, rtol=1e-5, atol=0.0)
 
 
-def test_third_derivative_says_that_it_is_missing():
-    x = torch.randn(5, dtype=torch.float64, requires_grad=True)
-    first = torch.autograd.grad(act_ext.functional.mish(x).sum(), x, create_graph=True)[0]
-    second = torch.autograd.grad(first.sum(), x, create_graph=True)[0]
-    with pytest.raises(NotImplementedError, match="mish: the third derivative"):
-        torch.autograd.grad(second.sum(), x)
-
-
 @each_dtype
 @each_inplace
 def test_inplace_equals_out_of_place(case, dtype, device):

@@ -427,15 +427,6 @@ def test_forward_mode(name):
 
 
 @each_name
-def test_third_derivative_says_that_it_is_missing(name):
-    x = torch.randn(5, dtype=torch.float64, requires_grad=True)
-    first = torch.autograd.grad(getattr(F, name)(x, 0).sin().sum(), x, create_graph=True)[0]
-    second = torch.autograd.grad(first.sin().sum(), x, create_graph=True)[0]
-    with pytest.raises(NotImplementedError, match=f"{name}: the third derivative"):
-        torch.autograd.grad(second.sum(), x)
-
-
-@each_name
 def test_saves_only_its_result(name):
     x = torch.randn(8, 16, requires_grad=True)
     saved = []

@@ -82,14 +82,15 @@ def value(formula: str, numbers: dict[str, float]) -> tuple[float, float]:
     return _parts(_sharp(partial(_ball, formula, numbers)))
 
 
-def second_derivative(case: Case, x: Tensor) -> Tensor:
-    """By differences of the spec's derivative so small that they do not count."""
+def slope_derivative(case: Case, x: Tensor, order: int) -> Tensor:
+    """By central differences of the spec's derivative so small that they do not count."""
     formula, constants = case.spec["derivative"], case.constants(x.dtype)
     step = arb(2) ** -100
 
     def difference(point: float) -> arb:
-        above, below = (_ball(formula, constants | {"x": arb(point) + side * step}) for side in (1, -1))
-        return (above - below) / (2 * step)
+        at = [arb(point) + (arb(order) / 2 - k) * step for k in range(order + 1)]
+        terms = [(-1) ** k * math.comb(order, k) * _ball(formula, constants | {"x": x}) for k, x in enumerate(at)]
+        return sum(terms, arb(0)) / step**order
 
     exact = [_sharp(partial(difference, point)) for point in x.tolist()]
     return torch.tensor([float(number.mid()) for number in exact], dtype=torch.float64)

@@ -10,7 +10,9 @@
 #include "../activations/all.h"
 
 // The tables of each instruction set, defined by the family files compiled for it.
-#define ACT_EXT_DECLARE(Family, name) extern const std::array<cpu::Table, Family::size> name##_tables;
+#define ACT_EXT_DECLARE(Family, name)                                  \
+  extern const std::array<cpu::Table, Family::size> name##_tables; \
+  extern const std::array<HigherTable<cpu::Kernel>, Family::size> name##_higher_tables;
 #define ACT_EXT_CAPABILITY(NAME)                                                                                 \
   namespace act_ext::NAME {                                                                                      \
   ACT_EXT_FAMILIES(ACT_EXT_DECLARE)                                                                              \
@@ -25,8 +27,15 @@
     ACT_EXT_FAMILIES(ACT_EXT_APPEND)                                                                             \
     return list;                                                                                                 \
   }                                                                                                              \
+  static std::vector<HigherTable<cpu::Kernel>> higher_tables() {                                                                                    \
+    std::vector<HigherTable<cpu::Kernel>> list;                                                                                \
+    ACT_EXT_FAMILIES(ACT_EXT_APPEND_HIGHER)                                                                             \
+    return list;                                                                                                 \
+  }                                                                                                              \
   }
 #define ACT_EXT_APPEND(Family, name) list.insert(list.end(), name##_tables.begin(), name##_tables.end());
+#define ACT_EXT_APPEND_HIGHER(Family, name) \
+  list.insert(list.end(), name##_higher_tables.begin(), name##_higher_tables.end());
 
 ACT_EXT_CAPABILITY(DEFAULT)
 #ifdef ACT_EXT_WITH_AVX2
@@ -43,6 +52,7 @@ struct Capability {
   const char* name;
   bool available;
   std::vector<Table> tables;
+  std::vector<HigherTable<Kernel>> higher_tables;
   std::array<RowsTable, RowKernels::size> row_tables;
   std::array<ReducingTable, LearnedActivations::size> reducing_tables;
   AddTermsTable add_terms;
@@ -52,7 +62,7 @@ struct Capability {
 };
 
 #define ACT_EXT_TABLES(NAME)                                                                              \
-  NAME::tables(), NAME::row_tables, NAME::reducing_tables, NAME::add_terms_table, NAME::stretches_tables, \
+  NAME::tables(), NAME::higher_tables(), NAME::row_tables, NAME::reducing_tables, NAME::add_terms_table, NAME::stretches_tables, \
       NAME::maxout_tables, NAME::rrelu_table
 
 // Best first.
@@ -91,6 +101,7 @@ Capability choose() {
   std::vector<Capability> list = capabilities();
   for (std::size_t k = list.size() - 1; k > 0; --k) {
     complete(list[k - 1].tables, list[k].tables);
+    complete(list[k - 1].higher_tables, list[k].higher_tables);
     complete(list[k - 1].stretches_tables, list[k].stretches_tables);
   }
   for (const Capability& candidate : list) {
@@ -256,6 +267,10 @@ const char* capability() { return chosen().name; }
 
 Kernel kernel(int op, Pass pass, Dtype dtype) {
   return chosen().tables[op][static_cast<int>(pass)][static_cast<int>(dtype)];
+}
+
+Kernel higher_kernel(int op, int order, bool from_result) {
+  return chosen().higher_tables[op][from_result ? 1 : 0][order - kLeastOrder];
 }
 
 RowsKernel rows_kernel(int index, Pass pass, Dtype dtype) {

@@ -1,6 +1,7 @@
 // Chooses the instruction set, once, and runs kernels over memory of any layout.
 #pragma once
 
+#include "../higher.h"
 #include "table.h"
 
 namespace act_ext::cpu {
@@ -11,6 +12,9 @@ __attribute__((visibility("default"))) const char* capability();
 
 // Null where the op has no such pass.
 Kernel kernel(int op, Pass pass, Dtype dtype);
+
+// In float64; null where the op has no slope to differentiate, or none from the result. order: of the slope.
+Kernel higher_kernel(int op, int order, bool from_result);
 
 // index: in LearnedActivations.
 StretchesKernel stretches_kernel(int index, Dtype dtype);

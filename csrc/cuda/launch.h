@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "../activations/maxout.h"
+#include "../higher.h"
 #include "../pass.h"
 
 namespace act_ext::cuda {
@@ -29,6 +30,9 @@ using Launcher = const char* (*)(const Operands& operands, const double* params,
 using Table = std::array<std::array<Launcher, kDtypes>, kPasses>;
 
 Launcher launcher(int op, Pass pass, Dtype dtype);
+
+// A derivative of a slope, in float64; order: of the slope.
+Launcher higher_launcher(int op, int order, bool from_result);
 
 // Of rrelu, whose noise is the last output and, as slopes for all elements, the last input.
 Launcher rrelu_launcher(Dtype dtype, bool with_values);

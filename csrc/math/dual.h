@@ -103,6 +103,10 @@ ACT_FN Dual<V> as_constant(Dual<V> x) {
 }
 
 template <class V>
+ACT_FN Dual<V> to_exponent(Dual<V> x) {
+  return {to_exponent(x.v), V(0)};
+}
+template <class V>
 ACT_FN Dual<V> nearest(Dual<V> x, double factor) {
   return {nearest(x.v, factor), V(0)};
 }

@@ -135,6 +135,13 @@ void run_maxout_on_cuda(MaxoutPass pass, Dtype dtype, const at::Tensor& output, 
         cuda::run_maxout(pass, dtype, indices.element_size(), operands, current_stream(output.device())));
 }
 
+void run_higher_on_cuda(const Call& call, int order, bool from_result, const at::Tensor& output,
+                        const at::Tensor& input) {
+  if (input.numel() == 0) return;
+  const auto launcher = cuda::higher_launcher(call.op->index, order, from_result);
+  launch(call, Pass::double_backward, launcher, {&output}, {&input}, /*same_layout=*/true);
+}
+
 // By torch's own generator, whose state CUDA graphs know how to advance.
 void draw_on_cuda(const Call& call, Dtype dtype, const std::optional<at::Generator>& generator,
                   const at::Tensor* values, const at::Tensor& noise, const at::Tensor& input) {
@@ -179,6 +186,10 @@ std::vector<at::Tensor> reduce_on_cuda(const Call& call, Pass pass, Dtype, Tenso
 void run_maxout_on_cuda(MaxoutPass, Dtype, const at::Tensor& output, const at::Tensor&, const at::Tensor&, int64_t,
                         int64_t) {
   complain({find_op("maxout")}, Pass::forward, output);
+}
+
+void run_higher_on_cuda(const Call& call, int, bool, const at::Tensor& output, const at::Tensor&) {
+  complain(call, Pass::double_backward, output);
 }
 
 void draw_on_cuda(const Call& call, Dtype, const std::optional<at::Generator>&, const at::Tensor*, const at::Tensor&,

@@ -21,6 +21,10 @@ std::vector<at::Tensor> reduce_on_cuda(const Call& call, Pass pass, Dtype dtype,
 void run_maxout_on_cuda(MaxoutPass pass, Dtype dtype, const at::Tensor& output, const at::Tensor& indices,
                         const at::Tensor& input, int64_t pieces, int64_t inner);
 
+// A derivative of a slope (csrc/higher.h), float64 and contiguous.
+void run_higher_on_cuda(const Call& call, int order, bool from_result, const at::Tensor& output,
+                        const at::Tensor& input);
+
 // Rrelu's noise, and the values where there is a place for them.
 void draw_on_cuda(const Call& call, Dtype dtype, const std::optional<at::Generator>& generator,
                   const at::Tensor* values, const at::Tensor& noise, const at::Tensor& input);

@@ -1,5 +1,6 @@
 #include "node.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/zeros_like.h>
 #include <torch/csrc/dynamo/compiled_autograd.h>
 
@@ -9,6 +10,7 @@
 
 #include "elementwise.h"
 #include "gated_units.h"
+#include "higher.h"
 #include "learned.h"
 #include "maxout.h"
 #include "row_functions.h"
@@ -30,10 +32,17 @@ Tensor backward_pass(const Call& call, Pass pass, const T&... tensors) {
 
 variable_list pointwise_derivatives(const Differentiated& what, const Tensor& grad, const Saved& saved,
                                     const Needed& needed) {
-  const auto& [call, pass, from_result, packing] = what;
+  const auto& [call, pass, from_result, packing, order] = what;
   const Op& op = *call.op;
   variable_list result(what.count_tensors());
   if (!grad.defined()) return result;
+  const auto next_derivative = [&](const Tensor& gradients, int next, const Tensor& s) {
+    return times_derivative(op, gradients, slope_derivative(what.call, next, is_from_result(what.pass), s));
+  };
+  if (order > 0) {
+    if (needed[0]) result[0] = next_derivative(grad, order + 1, saved[0]);
+    return result;
+  }
 
   if (op.spec.saves == Saves::nothing) {
     // Linear with slope 0 or 1, in every pass.
@@ -54,7 +63,7 @@ variable_list pointwise_derivatives(const Differentiated& what, const Tensor& gr
   // h g f''(s) is linear in h and g.
   if (needed[0]) result[0] = backward_pass(call, pass, grad, saved[1], saved[2]);
   if (needed[1]) result[1] = backward_pass(call, pass, saved[0], grad, saved[2]);
-  TORCH_CHECK_NOT_IMPLEMENTED(!needed[2], op.spec.name, ": the third derivative is not implemented");
+  if (needed[2]) result[2] = next_derivative(grad * saved[0] * saved[1], kLeastOrder, saved[2]);
   return result;
 }
 
@@ -105,7 +114,8 @@ std::string ElementwiseNode::name() const {
     upper = c == '_';
   }
   if (what_.packing && what_.call.op->kind == Kind::gated_unit) name += "Packed";
-  for (int order = count_inputs(what_.pass, 1); order > 0; --order) name += "Backward";
+  for (int passes = count_inputs(what_.pass, 1); passes > 0; --passes) name += "Backward";
+  if (what_.order > 0) name += "Derivative";
   const bool from_result = what_.from_result || is_from_result(what_.pass);
   return "ActExt" + name + (from_result ? "FromResult0" : "0");
 }
@@ -142,6 +152,7 @@ void ElementwiseNode::compiled_args(dynamo::CompiledNodeArgs& args) const {
   args.collect(static_cast<int64_t>(what_.call.op->index));
   args.collect(static_cast<int64_t>(what_.pass));
   args.collect(what_.from_result);
+  args.collect(static_cast<int64_t>(what_.order));
   const Packing packing = what_.packing.value_or(Packing());
   args.collect(what_.packing.has_value());
   args.collect(packing.dim);
@@ -158,6 +169,7 @@ variable_list run_packed(const variable_list& grads, const std::vector<c10::IVal
   what.call.op = &all_ops()[args.unpack<int64_t>()];
   what.pass = static_cast<Pass>(args.unpack<int64_t>());
   what.from_result = args.unpack<bool>();
+  what.order = static_cast<int>(args.unpack<int64_t>());
   const bool packed = args.unpack<bool>();
   Packing packing;
   packing.dim = args.unpack<int64_t>();
@@ -193,6 +205,7 @@ variable_list ElementwiseNode::apply_with_saved(const variable_list& grads, dyna
   args.pack(static_cast<int64_t>(what_.call.op->index));
   args.pack(static_cast<int64_t>(what_.pass));
   args.pack(what_.from_result);
+  args.pack(static_cast<int64_t>(what_.order));
   const Packing packing = what_.packing.value_or(Packing());
   args.pack(what_.packing.has_value());
   args.pack(packing.dim);

@@ -52,6 +52,8 @@ struct Differentiated {
   bool from_result = false;
   // Of a gated unit on one tensor, of a row function and of learned parameters.
   std::optional<Packing> packing = std::nullopt;
+  // Of a derivative of the slope alone (higher.h), or 0: then the pass tells what it is a function of.
+  int order = 0;
 
   // The output that is saved in place of the inputs, or -1: the result, maxout's indices or rrelu's noise.
   int saved_output() const {
@@ -62,6 +64,7 @@ struct Differentiated {
 
   // What is saved. Double backward of learned parameters has no derivative and saves nothing.
   int count_tensors() const {
+    if (order > 0) return 1;
     if (call.op->kind == Kind::learned && is_second(pass)) return 0;
     if (call.op->kind == Kind::maxout) return pass == Pass::forward ? 1 : 2;
     return count_inputs(pass, packing && call.op->kind == Kind::gated_unit ? 1 : call.op->arity);

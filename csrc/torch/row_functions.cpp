@@ -120,13 +120,72 @@ Two double_backward_pass(const Differentiated& what, const Tensor& h, const Tens
       .call(h, g, result, what.packing->dim);
 }
 
+Tensor row_sum(const Differentiated& what, const Tensor& terms) {
+  return terms.sum(what.packing->dim, /*keepdim=*/true);
+}
+Tensor with_sign(const Differentiated& what, const Tensor& tensor) {
+  return what.call.op->sign < 0 ? -tensor : tensor;
+}
+// Of two that may be undefined, which are zeros.
+Tensor sum_of(const Tensor& a, const Tensor& b) { return !a.defined() ? b : b.defined() ? a + b : a; }
+
 // The tangent of the backward pass for that of the result y. The pass is sign y (g - sum(g y)), which is quadratic in
 // y, or sign (g - e^y sum(g)) of a logarithm.
 Tensor by_result(const Differentiated& what, const Tensor& g, const Tensor& y, const Tensor& y_tangent) {
-  const auto row_sum = [&](const Tensor& terms) { return terms.sum(what.packing->dim, /*keepdim=*/true); };
-  const Tensor tangent = what.call.op->logarithmic ? -y.exp() * y_tangent * row_sum(g)
-                                                   : y_tangent * (g - row_sum(g * y)) - y * row_sum(g * y_tangent);
-  return what.call.op->sign < 0 ? -tangent : tangent;
+  return with_sign(what, what.call.op->logarithmic
+                             ? -y.exp() * y_tangent * row_sum(what, g)
+                             : y_tangent * (g - row_sum(what, g * y)) - y * row_sum(what, g * y_tangent));
+}
+
+// What the double backward pass gives for g, sign y (h - sum(h y)) or, of a logarithm, sign (h - sum(h e^y)), as the
+// tangent of y changes it.
+Tensor of_gradient_by_result(const Differentiated& what, const Tensor& h, const Tensor& y, const Tensor& y_tangent) {
+  if (!what.call.op->logarithmic) return by_result(what, h, y, y_tangent);
+  return with_sign(what, -row_sum(what, h * y_tangent * y.exp())).expand_as(y);
+}
+
+// What the double backward pass gives for y, sign (h (g - sum(g y)) - g sum(h y)) or, of a logarithm,
+// -sign h e^y sum(g), as the tangent of y changes it.
+Tensor of_result_by_result(const Differentiated& what, const Tensor& h, const Tensor& g, const Tensor& y,
+                           const Tensor& y_tangent) {
+  return with_sign(what, what.call.op->logarithmic
+                             ? -h * y_tangent * y.exp() * row_sum(what, g)
+                             : -h * row_sum(what, g * y_tangent) - g * row_sum(what, h * y_tangent));
+}
+
+// The derivatives of the double backward pass by h, g and y, for the gradients of what it gives for g and y.
+variable_list third_derivatives(const Differentiated& what, const Tensor& by_g, const Tensor& by_y, const Saved& inputs,
+                                const Needed& needed) {
+  const Tensor &h = inputs[0], &g = inputs[1], &y = inputs[2];
+  variable_list results(3);
+  if (by_g.defined()) {
+    if (needed[0]) results[0] = backward_pass(what, by_g, y);
+    if (needed[2]) results[2] = std::get<1>(double_backward_pass(what, h, by_g, y));
+  }
+  if (by_y.defined()) {
+    if (needed[0]) results[0] = sum_of(results[0], by_result(what, g, y, by_y));
+    if (needed[1]) results[1] = of_gradient_by_result(what, h, y, by_y);
+    if (needed[2]) results[2] = sum_of(results[2], of_result_by_result(what, h, g, y, by_y));
+  }
+  return results;
+}
+
+// The tangents of what the double backward pass gives for g and y.
+variable_list third_tangents(const Differentiated& what, const Saved& inputs, const variable_list& tangents) {
+  const Tensor &h = inputs[0], &g = inputs[1], &y = inputs[2];
+  variable_list results(2);
+  if (tangents[0].defined()) results = as_list(double_backward_pass(what, tangents[0], g, y));
+  if (tangents[1].defined()) {
+    results[1] = sum_of(results[1], std::get<1>(double_backward_pass(what, h, tangents[1], y)));
+  }
+  if (tangents[2].defined()) {
+    results[0] = sum_of(results[0], of_gradient_by_result(what, h, y, tangents[2]));
+    results[1] = sum_of(results[1], of_result_by_result(what, h, g, y, tangents[2]));
+  }
+  for (Tensor& result : results) {
+    if (!result.defined()) result = at::zeros_like(y);
+  }
+  return results;
 }
 
 variable_list pushed_forward(const Differentiated& what, const Saved& inputs, const variable_list& tangents,
@@ -137,14 +196,10 @@ variable_list pushed_forward(const Differentiated& what, const Saved& inputs, co
     if (!what.call.op->logarithmic) return {backward_pass(what, t, y)};
     return {t - (y.exp() * t).sum(what.packing->dim, /*keepdim=*/true)};
   }
-  TORCH_CHECK_NOT_IMPLEMENTED(what.pass == Pass::backward, what.call.op->spec.name,
-                              ": the third derivative is not implemented");
+  if (what.pass == Pass::double_backward) return third_tangents(what, inputs, tangents);
   Tensor result;
   if (tangents[0].defined()) result = backward_pass(what, tangents[0], inputs[1]);
-  if (tangents[1].defined()) {
-    const Tensor term = by_result(what, inputs[0], inputs[1], tangents[1]);
-    result = result.defined() ? result + term : term;
-  }
+  if (tangents[1].defined()) result = sum_of(result, by_result(what, inputs[0], inputs[1], tangents[1]));
   return {result};
 }
 
@@ -183,16 +238,7 @@ variable_list row_function_derivatives(const Differentiated& what, const variabl
   if (!any_defined(grads)) return variable_list(what.count_tensors());
   if (what.pass == Pass::forward) return {backward_pass(what, grads[0], saved[0])};
   if (what.pass == Pass::backward) return as_list(double_backward_pass(what, grads[0], saved[0], saved[1]));
-  // Double backward is linear in h.
-  TORCH_CHECK_NOT_IMPLEMENTED(!needed[1] && !needed[2], what.call.op->spec.name,
-                              ": the third derivative is not implemented");
-  Tensor by_h;
-  if (grads[0].defined()) by_h = backward_pass(what, grads[0], saved[2]);
-  if (grads[1].defined()) {
-    const Tensor term = by_result(what, saved[1], saved[2], grads[1]);
-    by_h = by_h.defined() ? by_h + term : term;
-  }
-  return {by_h, Tensor(), Tensor()};
+  return third_derivatives(what, grads[0], grads[1], saved, needed);
 }
 
 void register_row_function_autograd(torch::Library& library, const Op& op) {
