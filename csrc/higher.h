@@ -1,5 +1,5 @@
-// Derivatives beyond the second, from the same definitions: a slope computed with values nested in Dual. They are seldom
-// wanted, so each is computed one element at a time, in double.
+// Derivatives beyond the second, from the same definitions: a slope computed with values nested in Dual. They are
+// seldom wanted, so each is computed one element at a time, in double.
 #pragma once
 
 #include <array>
@@ -79,7 +79,8 @@ constexpr std::array<Function, kOrders> higher_by_order(Get get) {
 }
 template <class Function, class Get, template <class> class... Ops>
 constexpr std::array<HigherTable<Function>, sizeof...(Ops)> higher_tables(List<Ops...>, Get get) {
-  return {HigherTable<Function>{higher_by_order<Function, false, Ops>(get), higher_by_order<Function, true, Ops>(get)}...};
+  return {
+      HigherTable<Function>{higher_by_order<Function, false, Ops>(get), higher_by_order<Function, true, Ops>(get)}...};
 }
 
 }  // namespace act_ext

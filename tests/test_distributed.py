@@ -147,6 +147,22 @@ def check_in_place(rank: int, size: int) -> None:
     torch.testing.assert_close(shard.full_tensor(), F.mish(x))
 
 
+def check_third_derivative(rank: int, size: int) -> None:
+    mesh = init_device_mesh("cpu", (size,))
+
+    def third(x):
+        for function in (F.mish, torch.square, torch.square):
+            (x,) = torch.autograd.grad(function(x).sum(), leaf, create_graph=True)
+        return x
+
+    leaf = torch.randn(4, 6, dtype=torch.float64).requires_grad_()
+    expected = third(leaf)
+    leaf = distribute_tensor(leaf.detach(), mesh, [Shard(0)]).requires_grad_()
+    found = third(leaf)
+    assert found.placements == (Shard(0),)
+    torch.testing.assert_close(found.full_tensor(), expected)
+
+
 def check_what_cannot_be(rank: int, size: int) -> None:
     mesh = init_device_mesh("cpu", (size,))
     x = distribute_tensor(torch.randn(4, 6), mesh, [Shard(0)])
@@ -213,6 +229,7 @@ CHECKS = [
     check_every_call,
     check_sums,
     check_in_place,
+    check_third_derivative,
     check_what_cannot_be,
     check_tensor_parallel,
     check_fsdp,

@@ -148,6 +148,15 @@ def test_around_the_op():
     torch.testing.assert_close(x.grad, derivative(F.mish, x, 3).detach())
 
 
+def test_nested_tensors():
+    parts = [torch.randn(3, 4), torch.randn(5, 4)]
+    x = torch.nested.nested_tensor(parts, layout=torch.jagged).requires_grad_()
+    y = F.mish(x)
+    for _ in range(3):
+        (y,) = torch.autograd.grad(y, x, torch.ones_like(y), create_graph=True)
+    assert torch.equal(y.values(), derivative(F.mish, torch.cat(parts).requires_grad_(), 3))
+
+
 def test_the_sixth_says_that_it_is_missing():
     x = torch.randn(5, dtype=torch.float64, requires_grad=True)
     fifth = derivative(F.mish, x, 5)
@@ -206,6 +215,14 @@ def test_second_pass_of_rows_by_all_its_inputs(name):
             x[only] = forward_ad.make_dual(x[only], torch.ones_like(y))
             tangents = [forward_ad.unpack_dual(result).tangent for result in op(*x, 1)]
         assert [t.shape for t in tangents] == [y.shape] * 2
+
+
+@pytest.mark.parametrize("case", [case for case in SLOPED if case.spec["saves"] == "result"], ids=str)
+def test_slopes_of_results_are_at_most_quadratic(case):
+    """So that no derivative beyond is computed."""
+    y = case.function(torch.linspace(-3, 3, 9, dtype=torch.float64))
+    for order in (3, 4):
+        assert not OP(y, case.name, [], order).any()
 
 
 def test_every_pointwise_op_has_them():

@@ -86,6 +86,9 @@ LENGTHS = [1, 2, 3, 7, 16, 33, 128, 130, 1000, 4097, 32768, 32769, 100_000]
 SCALES = [0.01, 1, 3, 10, 30, 70, 200]
 # Every element of a row carries the roundings of its sum.
 VALUE_BOUND = {torch.float32: 4.0, torch.float64: 5.0}
+# Of the two backward passes. On 220 samples of rows of 33 to 1000 elements in float32 at most 4.4 and 5.1: a lane adds
+# sixteen products before its sum goes on in double.
+GRADIENT_BOUNDS = {torch.float32: (5.0, 6.0), torch.float64: (4.0, None)}
 
 
 @each_dtype
@@ -129,13 +132,14 @@ def test_logarithms_near_zero(dtype):
 def test_backward(name, dtype):
     forward, backward, double_backward = passes_of(name)
     low = dtype in LOW
+    bound, second_bound = (0.51, 0.51) if low else GRADIENT_BOUNDS[dtype]
     for length in LENGTHS:
         for scale in (0.3, 3, 30):
             y = forward(rows(dtype, length, scale, 50), 1)
             g, h = (torch.randn_like(y) for _ in range(2))
             size, *second_sizes = sizes(name, h, g, y)
             exact = backward_reference(name, g, y)
-            assert error(backward(g, y, 1), exact, size).max() <= (0.51 if low else 4)
+            assert error(backward(g, y, 1), exact, size).max() <= bound
             if dtype == torch.float64:
                 continue  # by gradgradcheck
             wide_g, wide_y = (t.double().requires_grad_() for t in (g, y))
@@ -147,7 +151,7 @@ def test_backward(name, dtype):
                 if not low:  # where a product is subnormal, its further factors magnify its rounding
                     factors = (1 + h.abs()) * (1 + g.abs().sum(1, keepdim=True))
                     size = size + torch.finfo(dtype).tiny * factors.double()
-                assert error_in_ulp(result, expected, size).max() <= (0.51 if low else 4)
+                assert error_in_ulp(result, expected, size).max() <= second_bound
 
 
 @each_name

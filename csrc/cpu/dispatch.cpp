@@ -10,7 +10,7 @@
 #include "../activations/all.h"
 
 // The tables of each instruction set, defined by the family files compiled for it.
-#define ACT_EXT_DECLARE(Family, name)                                  \
+#define ACT_EXT_DECLARE(Family, name)                              \
   extern const std::array<cpu::Table, Family::size> name##_tables; \
   extern const std::array<HigherTable<cpu::Kernel>, Family::size> name##_higher_tables;
 #define ACT_EXT_CAPABILITY(NAME)                                                                                 \
@@ -27,9 +27,9 @@
     ACT_EXT_FAMILIES(ACT_EXT_APPEND)                                                                             \
     return list;                                                                                                 \
   }                                                                                                              \
-  static std::vector<HigherTable<cpu::Kernel>> higher_tables() {                                                                                    \
-    std::vector<HigherTable<cpu::Kernel>> list;                                                                                \
-    ACT_EXT_FAMILIES(ACT_EXT_APPEND_HIGHER)                                                                             \
+  static std::vector<HigherTable<cpu::Kernel>> higher_tables() {                                                 \
+    std::vector<HigherTable<cpu::Kernel>> list;                                                                  \
+    ACT_EXT_FAMILIES(ACT_EXT_APPEND_HIGHER)                                                                      \
     return list;                                                                                                 \
   }                                                                                                              \
   }
@@ -61,9 +61,9 @@ struct Capability {
   RreluTable rrelu_table;
 };
 
-#define ACT_EXT_TABLES(NAME)                                                                              \
-  NAME::tables(), NAME::higher_tables(), NAME::row_tables, NAME::reducing_tables, NAME::add_terms_table, NAME::stretches_tables, \
-      NAME::maxout_tables, NAME::rrelu_table
+#define ACT_EXT_TABLES(NAME)                                                                             \
+  NAME::tables(), NAME::higher_tables(), NAME::row_tables, NAME::reducing_tables, NAME::add_terms_table, \
+      NAME::stretches_tables, NAME::maxout_tables, NAME::rrelu_table
 
 // Best first.
 std::vector<Capability> capabilities() {

@@ -20,8 +20,8 @@ void kernel(char* const* operands, int64_t n, const double* params) {
 }
 #endif
 
-#define ACT_EXT_DEFINE(Family, name)                                                            \
-  extern const std::array<HigherTable<cpu::Kernel>, Family::size> name##_higher_tables =        \
+#define ACT_EXT_DEFINE(Family, name)                                                     \
+  extern const std::array<HigherTable<cpu::Kernel>, Family::size> name##_higher_tables = \
       higher_tables<cpu::Kernel>(Family{}, []<class F>(F*) -> cpu::Kernel { return kernel<F>; });
 ACT_EXT_FAMILIES(ACT_EXT_DEFINE)
 

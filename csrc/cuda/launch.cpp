@@ -6,7 +6,7 @@
 
 namespace act_ext::cuda {
 
-#define ACT_EXT_DECLARE(Family, name)                  \
+#define ACT_EXT_DECLARE(Family, name)              \
   std::array<Table, Family::size> name##_tables(); \
   std::array<HigherTable<Launcher>, Family::size> name##_higher_tables();
 ACT_EXT_FAMILIES(ACT_EXT_DECLARE)

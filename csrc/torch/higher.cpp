@@ -29,8 +29,7 @@ Differentiated checked(c10::string_view activation, Numbers params, int64_t orde
   TORCH_CHECK_VALUE(static_cast<int>(params.size()) == op->num_params, "slope_derivative: params must be the ",
                     op->num_params, " of ", op->spec.name, ", got ", params.size());
   TORCH_CHECK_VALUE(order >= kLeastOrder, "slope_derivative: order must be at least ", kLeastOrder, ", got ", order);
-  TORCH_CHECK_NOT_IMPLEMENTED(order <= kMostOrder, op->spec.name,
-                              ": derivatives beyond the fifth are not implemented");
+  TORCH_CHECK_NOT_IMPLEMENTED(order <= kMostOrder, op->spec.name, ": derivatives beyond the fifth are not implemented");
   static_assert(kMostOrder == 4, "the fifth is the slope's fourth");
   Differentiated what{{op}, from_result ? Pass::double_backward_from_result : Pass::double_backward};
   std::copy(params.begin(), params.end(), what.call.params.begin());
@@ -47,7 +46,7 @@ Tensor computed(const Tensor& saved, c10::string_view activation, Numbers params
     run_higher_on_cuda(what.call, what.order, from_result, result, in);
   } else if (saved.numel() > 0) {
     const cpu::Kernel kernel = cpu::higher_kernel(what.call.op->index, what.order, from_result);
-    auto *const to = static_cast<double*>(result.mutable_data_ptr());
+    auto* const to = static_cast<double*>(result.mutable_data_ptr());
     auto* const from = const_cast<double*>(static_cast<const double*>(in.const_data_ptr()));
     constexpr int64_t kGrain = 512;  // some hundred operations for each element
     at::parallel_for(0, saved.numel(), kGrain, [&](int64_t begin, int64_t end) {

@@ -37,6 +37,8 @@ variable_list pointwise_derivatives(const Differentiated& what, const Tensor& gr
   variable_list result(what.count_tensors());
   if (!grad.defined()) return result;
   const auto next_derivative = [&](const Tensor& gradients, int next, const Tensor& s) {
+    // A slope that is a function of what all backward passes save, the result, is at most quadratic in it.
+    if (op.spec.saves == Saves::result && next > 2) return at::zeros_like(s);
     return times_derivative(op, gradients, slope_derivative(what.call, next, is_from_result(what.pass), s));
   };
   if (order > 0) {

@@ -123,9 +123,7 @@ Two double_backward_pass(const Differentiated& what, const Tensor& h, const Tens
 Tensor row_sum(const Differentiated& what, const Tensor& terms) {
   return terms.sum(what.packing->dim, /*keepdim=*/true);
 }
-Tensor with_sign(const Differentiated& what, const Tensor& tensor) {
-  return what.call.op->sign < 0 ? -tensor : tensor;
-}
+Tensor with_sign(const Differentiated& what, const Tensor& tensor) { return what.call.op->sign < 0 ? -tensor : tensor; }
 // Of two that may be undefined, which are zeros.
 Tensor sum_of(const Tensor& a, const Tensor& b) { return !a.defined() ? b : b.defined() ? a + b : a; }
 
