@@ -84,29 +84,44 @@ constexpr int count_params(std::string_view params) {
 
 inline constexpr int bfloat16_bits = 8, float16_bits = 11, float32_bits = 24;
 
-// Op where its result is rounded to so many significant bits: itself, unless another struct serves there, one that is
-// less exact, and faster, and with which all numbers of these formats are rounded right. In16Bits is that of both.
-struct AsItIs {
+// What computes Op where its result is rounded to a format of 16 bits: itself, unless another struct serves there, one
+// that is less exact, and faster, and with which all numbers of these formats are rounded right.
+template <template <class> class Op>
+struct ByItself {
   static constexpr bool differs = false;
+  template <class V, int kBits>
+  using type = Op<V>;
 };
 template <template <class> class Op>
-struct In16Bits : AsItIs {};
-template <template <class> class Op, int kBits>
-struct Rounded : std::conditional_t<(kBits < float32_bits), In16Bits<Op>, AsItIs> {};
+struct In16Bits : ByItself<Op> {};
 
 template <template <class> class Less>
-struct RoundedBy {
+struct ByAnother {
   static constexpr bool differs = true;
-  template <class V>
+  template <class V, int kBits>
   using type = Less<V>;
 };
-
-// The same by a struct that is told the bits.
-template <template <class, int> class Less, int kBits>
-struct RoundedTo {
+// By one that is told the bits.
+template <template <class, int> class Less>
+struct ByAnotherForBits {
   static constexpr bool differs = true;
-  template <class V>
+  template <class V, int kBits>
   using type = Less<V, kBits>;
+};
+template <template <class> class InBfloat16, template <class> class InFloat16>
+struct ByAnotherForEach {
+  static constexpr bool differs = true;
+  template <class V, int kBits>
+  using type = std::conditional_t<kBits == bfloat16_bits, InBfloat16<V>, InFloat16<V>>;
+};
+
+// The same for any format, by its significant bits.
+template <template <class> class Op, int kBits>
+struct Rounded {
+  using By = std::conditional_t<(kBits < float32_bits), In16Bits<Op>, ByItself<Op>>;
+  static constexpr bool differs = By::differs;
+  template <class V>
+  using type = typename By::template type<V, kBits>;
 };
 
 template <template <class> class... Ops>

@@ -146,8 +146,8 @@ def bounds(name, dtype):
     """In units of the last place; for float64 the reference, in float64 itself, has the larger part of this."""
     if dtype in (torch.bfloat16, torch.float16):
         return 0.51, 0.51
-    # acon_c's slope is a sum of two shares, each with the error of a sigmoid's slope; dyt's is tanh's, times three numbers:
-    # 4.6 on 150 samples.
+    # acon_c's slope is a sum of two shares, each with the error of a sigmoid's slope; dyt's is tanh's times three
+    # numbers: 4.6 on 150 samples.
     return (4.0, 5.0 if name in ("acon_c", "dyt") else 4.0) if dtype == torch.float32 else (200.0, 200.0)
 
 

@@ -84,7 +84,7 @@ struct SeluIn16Bits : Selu<V> {
   }
 };
 template <>
-struct In16Bits<Selu> : RoundedBy<SeluIn16Bits> {};
+struct In16Bits<Selu> : ByAnother<SeluIn16Bits> {};
 
 template <class V>
 struct Celu {

@@ -103,9 +103,8 @@ struct SiluIn16Bits : Silu<V> {
     return {a > V(SiluGateBelowIn16Bits::low), gate_and_slope_by_tail(x, x < V(0), SiluGateBelowIn16Bits::at(a), a)};
   }
 };
-template <int kBits>
-  requires(kBits < float32_bits)
-struct Rounded<Silu, kBits> : RoundedTo<SiluIn16Bits, kBits> {};
+template <>
+struct In16Bits<Silu> : ByAnotherForBits<SiluIn16Bits> {};
 
 template <class V>
 struct Swish {
@@ -190,9 +189,8 @@ struct SwishIn16Bits : Swish<V> {
     return Swish<V>::near_slope(x);
   }
 };
-template <int kBits>
-  requires(kBits < float32_bits)
-struct Rounded<Swish, kBits> : RoundedTo<SwishIn16Bits, kBits> {};
+template <>
+struct In16Bits<Swish> : ByAnotherForBits<SwishIn16Bits> {};
 
 template <class V>
 struct QuickGelu {
@@ -230,9 +228,8 @@ template <class V, int kBits>
 struct QuickGeluIn16Bits : QuickGelu<V> {
   ACT_FN Near<V> near_forward(V x) const { return less_pieces<QuickGeluTailIn16Bits, kBits>(x); }
 };
-template <int kBits>
-  requires(kBits < float32_bits)
-struct Rounded<QuickGelu, kBits> : RoundedTo<QuickGeluIn16Bits, kBits> {};
+template <>
+struct In16Bits<QuickGelu> : ByAnotherForBits<QuickGeluIn16Bits> {};
 
 template <class V>
 struct Gelu {
@@ -280,8 +277,6 @@ template <class V>
 struct GeluAloneInFloat16 : GeluInFloat16<V> {
   ACT_FN Near<V> near_forward(V x) const { return less_pieces<GeluTailInFloat16, float16_bits>(x); }
 };
-template <>
-struct Rounded<Gelu, float16_bits> : RoundedBy<GeluAloneInFloat16> {};
 
 // float16 would show its errors.
 template <class V>
@@ -301,7 +296,7 @@ struct GeluInBfloat16 : Gelu<V> {
   using Gelu<V>::with_tail;
 };
 template <>
-struct Rounded<Gelu, bfloat16_bits> : RoundedBy<GeluInBfloat16> {};
+struct In16Bits<Gelu> : ByAnotherForEach<GeluInBfloat16, GeluAloneInFloat16> {};
 
 template <class V>
 struct GeluTanh {
@@ -373,9 +368,8 @@ struct GeluTanhIn16Bits : GeluTanh<V> {
   ACT_FN Near<V> near_forward(V x) const { return less_pieces<GeluTanhTailIn16Bits, kBits>(x, GeluTanh<V>::reach); }
   ACT_FN Near<V> near_slope(V x) const { return in_pieces_below<GeluTanhSlopeBelowIn16Bits>(x); }
 };
-template <int kBits>
-  requires(kBits < float32_bits)
-struct Rounded<GeluTanh, kBits> : RoundedTo<GeluTanhIn16Bits, kBits> {};
+template <>
+struct In16Bits<GeluTanh> : ByAnotherForBits<GeluTanhIn16Bits> {};
 
 template <class V>
 struct Mish {
@@ -421,7 +415,7 @@ struct Mish {
   }
 };
 template <>
-struct In16Bits<Mish> : RoundedByPieces<Mish, MishGateIn16Bits, MishSlopeIn16Bits, 1> {};
+struct In16Bits<Mish> : ByOtherPieces<Mish, MishGateIn16Bits, MishSlopeIn16Bits, 1> {};
 
 using Gated = List<Silu, Swish, QuickGelu, Gelu, GeluTanh, Mish>;
 

@@ -90,7 +90,7 @@ struct SwigluIn16Bits : GatedBy<Rounded<Silu, bfloat16_bits>::type, V> {
   static constexpr Spec spec = Swiglu<V>::spec;
 };
 template <>
-struct In16Bits<Swiglu> : RoundedBy<SwigluIn16Bits> {};
+struct In16Bits<Swiglu> : ByAnother<SwigluIn16Bits> {};
 
 template <class V>
 struct Geglu : GatedBy<Gelu, V> {
@@ -109,15 +109,13 @@ template <class V>
 struct GegluInFloat16 : GatedBy<GeluInFloat16, V> {
   static constexpr Spec spec = Geglu<V>::spec;
 };
-template <>
-struct Rounded<Geglu, float16_bits> : RoundedBy<GegluInFloat16> {};
 
 template <class V>
 struct GegluInBfloat16 : GatedBy<GeluInBfloat16, V> {
   static constexpr Spec spec = Geglu<V>::spec;
 };
 template <>
-struct Rounded<Geglu, bfloat16_bits> : RoundedBy<GegluInBfloat16> {};
+struct In16Bits<Geglu> : ByAnotherForEach<GegluInBfloat16, GegluInFloat16> {};
 
 template <class V>
 struct GegluTanh : GatedBy<GeluTanh, V> {

@@ -98,7 +98,7 @@ struct SquareplusIn16Bits : Squareplus<V> {
   ACT_FN MaskOf<V> usual(V square) const { return (square < V(1e30)) & (b() > V(1e-20)); }
 };
 template <>
-struct In16Bits<Squareplus> : RoundedBy<SquareplusIn16Bits> {};
+struct In16Bits<Squareplus> : ByAnother<SquareplusIn16Bits> {};
 
 template <class V>
 struct Isru {
@@ -181,7 +181,7 @@ struct LishtIn16Bits : Lisht<V> {
   }
 };
 template <>
-struct In16Bits<Lisht> : RoundedBy<LishtIn16Bits> {};
+struct In16Bits<Lisht> : ByAnother<LishtIn16Bits> {};
 
 template <class V>
 struct TanhExp {
@@ -220,7 +220,7 @@ struct TanhExp {
   static constexpr double tail = is_single<V> ? 9.0 : 19.0, largest = 4.0;
 };
 template <>
-struct In16Bits<TanhExp> : RoundedByPieces<TanhExp, TanhExpGateIn16Bits, TanhExpSlopeIn16Bits> {};
+struct In16Bits<TanhExp> : ByOtherPieces<TanhExp, TanhExpGateIn16Bits, TanhExpSlopeIn16Bits> {};
 
 template <class V>
 struct Smish {
@@ -268,7 +268,7 @@ struct Smish {
   }
 };
 template <>
-struct In16Bits<Smish> : RoundedByPieces<Smish, SmishGateIn16Bits, SmishSlopeIn16Bits> {};
+struct In16Bits<Smish> : ByOtherPieces<Smish, SmishGateIn16Bits, SmishSlopeIn16Bits> {};
 
 template <class V>
 struct Logish {
@@ -306,7 +306,7 @@ struct Logish {
   }
 };
 template <>
-struct In16Bits<Logish> : RoundedByPieces<Logish, LogishGateIn16Bits, LogishSlopeIn16Bits, -1, 1> {};
+struct In16Bits<Logish> : ByOtherPieces<Logish, LogishGateIn16Bits, LogishSlopeIn16Bits, -1, 1> {};
 
 template <class V>
 struct Gish {
@@ -345,7 +345,7 @@ struct Gish {
   static constexpr double tail = is_single<V> ? 18.0 : 38.0, largest = is_single<V> ? 5.0 : 6.0;
 };
 template <>
-struct In16Bits<Gish> : RoundedByPieces<Gish, GishGateIn16Bits, GishSlopeIn16Bits> {};
+struct In16Bits<Gish> : ByOtherPieces<Gish, GishGateIn16Bits, GishSlopeIn16Bits> {};
 
 template <class V>
 struct Phish {
@@ -418,7 +418,7 @@ struct PhishIn16Bits : Phish<V> {
   }
 };
 template <>
-struct In16Bits<Phish> : RoundedBy<PhishIn16Bits> {};
+struct In16Bits<Phish> : ByAnother<PhishIn16Bits> {};
 
 using Literature = List<HardMish, Squareplus, Isru, Isrlu, Lisht, TanhExp, Smish, Logish, Gish, Phish>;
 

@@ -47,7 +47,7 @@ struct NLReluIn16Bits : NLRelu<V> {
   ACT_FN V slope(V x) const { return this->slope_with(x, V(-3 * 0x1p-28)); }
 };
 template <>
-struct In16Bits<NLRelu> : RoundedBy<NLReluIn16Bits> {};
+struct In16Bits<NLRelu> : ByAnother<NLReluIn16Bits> {};
 
 template <class V>
 struct SoftExponential {
@@ -157,7 +157,7 @@ struct SoftExponentialIn16Bits : SoftExponential<V> {
   }
 };
 template <>
-struct In16Bits<SoftExponential> : RoundedBy<SoftExponentialIn16Bits> {};
+struct In16Bits<SoftExponential> : ByAnother<SoftExponentialIn16Bits> {};
 
 template <class V>
 struct Serf {
@@ -203,7 +203,7 @@ struct Serf {
   static constexpr double tail = is_single<V> ? 18.0 : 38.0, largest = is_single<V> ? 5.0 : 6.6;
 };
 template <>
-struct In16Bits<Serf> : RoundedByPieces<Serf, SerfGateIn16Bits, SerfSlopeIn16Bits> {};
+struct In16Bits<Serf> : ByOtherPieces<Serf, SerfGateIn16Bits, SerfSlopeIn16Bits> {};
 
 using Logarithmic = List<NLRelu, SoftExponential, Serf>;
 

@@ -25,7 +25,7 @@ struct SineIn16Bits : Sine<V> {
   ACT_FN V slope(V x) const { return this->omega * cos_of_product<true>(this->omega, x); }
 };
 template <>
-struct In16Bits<Sine> : RoundedBy<SineIn16Bits> {};
+struct In16Bits<Sine> : ByAnother<SineIn16Bits> {};
 
 using Periodic = List<Sine>;
 

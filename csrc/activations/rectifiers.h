@@ -221,7 +221,7 @@ struct HardswishIn16Bits : Hardswish<V> {
   }
 };
 template <>
-struct In16Bits<Hardswish> : RoundedBy<HardswishIn16Bits> {};
+struct In16Bits<Hardswish> : ByAnother<HardswishIn16Bits> {};
 
 template <class V>
 struct ReluSquared {

@@ -28,7 +28,7 @@ struct SigmoidIn16Bits : Sigmoid<V> {
   ACT_FN Near<V> near_forward(V x) const { return in_pieces_below<SigmoidBelowIn16Bits>(x); }
 };
 template <>
-struct In16Bits<Sigmoid> : RoundedBy<SigmoidIn16Bits> {};
+struct In16Bits<Sigmoid> : ByAnother<SigmoidIn16Bits> {};
 
 template <class V>
 struct Logsigmoid {
@@ -61,7 +61,7 @@ struct LogsigmoidIn16Bits : Logsigmoid<V> {
   ACT_FN V slope(V x) const { return sigmoid_of_minus_in_16_bits(x); }
 };
 template <>
-struct In16Bits<Logsigmoid> : RoundedBy<LogsigmoidIn16Bits> {};
+struct In16Bits<Logsigmoid> : ByAnother<LogsigmoidIn16Bits> {};
 
 template <class V>
 struct Tanh {
@@ -116,7 +116,7 @@ struct TanhshrinkIn16Bits : Tanhshrink<V> {
   }
 };
 template <>
-struct In16Bits<Tanhshrink> : RoundedBy<TanhshrinkIn16Bits> {};
+struct In16Bits<Tanhshrink> : ByAnother<TanhshrinkIn16Bits> {};
 
 template <class V>
 struct Softsign {
@@ -207,7 +207,7 @@ struct SoftplusIn16Bits : Softplus<V> {
   }
 };
 template <>
-struct In16Bits<Softplus> : RoundedBy<SoftplusIn16Bits> {};
+struct In16Bits<Softplus> : ByAnother<SoftplusIn16Bits> {};
 
 using Sigmoidal = List<Sigmoid, Logsigmoid, Tanh, Tanhshrink, Softsign, Softplus>;
 

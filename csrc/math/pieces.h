@@ -70,18 +70,20 @@ ACT_FN Near<V> times_pieces(V x) {
   }
 }
 
-// What Rounded wants: Op by other pieces, for results of 16 bits, of its value over x and of its slope. Where they do
-// not reach, so many units more or less of float32 make the numbers that lie next to a middle round right.
+// For In16Bits: Op by other pieces of its value over x and of its slope. Where they do not reach, so many units more or
+// less of float32 make the numbers that lie next to a middle round right.
 template <template <class> class Op, class Gate, class Slope, int kValueUnits = 0, int kSlopeUnits = 0>
-struct RoundedByPieces {
-  static constexpr bool differs = true;
+struct ByOtherPieces {
   template <class V>
-  struct type : Op<V> {
+  struct Less : Op<V> {
     ACT_FN V forward(V x) const { return Op<V>::forward(x) * V(1 + kValueUnits * 0x1p-23); }
     ACT_FN V slope(V x) const { return Op<V>::slope(x) * V(1 + kSlopeUnits * 0x1p-23); }
     ACT_FN Near<V> near_forward(V x) const { return times_pieces<Gate>(x); }
     ACT_FN Near<V> near_slope(V x) const { return in_pieces<Slope>(x); }
   };
+  static constexpr bool differs = true;
+  template <class V, int kBits>
+  using type = Less<V>;
 };
 
 // Of a function whose values at x and -x have the sum 1, given below 0: the same. x a V or a Pair.
