@@ -1,6 +1,6 @@
 """Hashes of what every op gives for a million inputs, forward, backward and second derivative.
 
-The bits are the same for AVX2 and AVX-512, with any number of threads and on any processor that has these instructions:
+The bits are the same for AVX2, AVX-512 and NEON, with any number of threads and on any processor that has these:
 docs/bits.json holds them for others to compare with. `python -m benchmarks.bits` writes it; `--check` compares.
 """
 

@@ -96,7 +96,7 @@ def text(measured: dict[str, Any]) -> str:
             "| `python -m benchmarks.accuracy --check` | compares a library with this page, as its tests do |",
             "",
             f"act_ext with {measured['capability']}, {measured['compiler']}, torch {measured['torch']},",
-            f"{measured['device']}. Kernels for AVX2 and AVX-512 give the same bits: [bits.json](bits.json) has",
+            f"{measured['device']}. Kernels for AVX2, AVX-512 and NEON give the same bits: [bits.json](bits.json) has",
             "their hashes on a million inputs. With histograms: [accuracy.json](accuracy.json).",
             "",
             "![Error against input](accuracy.png)",
