@@ -1,6 +1,7 @@
 """Derivatives beyond the second: of the pointwise ops up to the fifth, of the functions of rows any."""
 
 import math
+import re
 
 import pytest
 import torch
@@ -173,10 +174,11 @@ def test_the_sixth_says_that_it_is_missing():
         (("mish", [], 2, True), "a pointwise one with a slope that follows from its result, got 'mish'"),
         (("elu", [], 2), "params must be the 1 of elu, got 0"),
         (("mish", [], 1), "order must be at least 2, got 1"),
+        (("squareplus", [-1.0], 2), "squareplus: b must be positive"),
     ],
 )
 def test_errors(arguments, message):
-    with pytest.raises(ValueError, match=f"slope_derivative: .*{message}"):
+    with pytest.raises(ValueError, match=re.escape(message)):
         OP(torch.randn(3), *arguments)
     if message.startswith("order"):
         with pytest.raises(NotImplementedError, match="float32, float64, bfloat16 or float16 tensor, got dtype Long"):

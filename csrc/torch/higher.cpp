@@ -20,7 +20,7 @@ using Numbers = c10::ArrayRef<double>;
 using Signature = Tensor(const Tensor&, c10::string_view, Numbers, int64_t, bool);
 
 // The call whose slope is differentiated; the arguments are those of the schema.
-Differentiated checked(c10::string_view activation, Numbers params, int64_t order, bool from_result) {
+Differentiated call_of(c10::string_view activation, Numbers params, int64_t order, bool from_result) {
   const Op* op = find_op(std::string_view(activation.data(), activation.size()));
   TORCH_CHECK_VALUE(op != nullptr && op->kind == Kind::pointwise && op->has(Pass::double_backward) &&
                         (!from_result || op->has(Pass::double_backward_from_result)),
@@ -32,13 +32,16 @@ Differentiated checked(c10::string_view activation, Numbers params, int64_t orde
   TORCH_CHECK_NOT_IMPLEMENTED(order <= kMostOrder, op->spec.name, ": derivatives beyond the fifth are not implemented");
   static_assert(kMostOrder == 4, "the fifth is the slope's fourth");
   Differentiated what{{op}, from_result ? Pass::double_backward_from_result : Pass::double_backward};
-  std::copy(params.begin(), params.end(), what.call.params.begin());
+  std::transform(params.begin(), params.end(), what.call.params.begin(), canonical);
+  if (const char* reason = op->spec.invalid == nullptr ? nullptr : op->spec.invalid(what.call.params.data())) {
+    throw_invalid(*op, reason);
+  }
   what.order = static_cast<int>(order);
   return what;
 }
 
 Tensor computed(const Tensor& saved, c10::string_view activation, Numbers params, int64_t order, bool from_result) {
-  const auto what = checked(activation, params, order, from_result);
+  const auto what = call_of(activation, params, order, from_result);
   check_inputs(what.call, what.pass, {&saved});
   const Tensor in = saved.to(at::kDouble).contiguous();
   const Tensor result = at::empty_like(in);
@@ -67,7 +70,7 @@ Tensor differentiable(DispatchKeySet keys, const Tensor& saved, c10::string_view
   const auto push = [](const Differentiated& what, const Saved& primals, const variable_list& tangents,
                        const variable_list&) { return derivatives(what, tangents, primals, {true}); };
   return recorded(
-      keys, checked(activation, params, order, from_result), push,
+      keys, call_of(activation, params, order, from_result), push,
       [&] { return computed(saved, activation, params, order, from_result); },
       [&](DispatchKeySet rest) {
         return in_dispatcher().redispatch(rest, saved, activation, params, order, from_result);
