@@ -13,25 +13,25 @@
 #define ACT_EXT_DECLARE(Family, name)                              \
   extern const std::array<cpu::Table, Family::size> name##_tables; \
   extern const std::array<HigherTable<cpu::Kernel>, Family::size> name##_higher_tables;
-#define ACT_EXT_CAPABILITY(NAME)                                                                                 \
-  namespace act_ext::NAME {                                                                                      \
-  ACT_EXT_FAMILIES(ACT_EXT_DECLARE)                                                                              \
-  extern const std::array<cpu::RowsTable, RowKernels::size> row_tables;                                          \
-  extern const std::array<cpu::MaxoutTable, 3> maxout_tables;                                                    \
-  extern const cpu::RreluTable rrelu_table;                                                                      \
-  extern const std::array<cpu::ReducingTable, LearnedActivations::size> reducing_tables;                         \
-  extern const cpu::AddTermsTable add_terms_table;                                                               \
-  extern const std::array<std::array<cpu::StretchesKernel, kDtypes>, LearnedActivations::size> stretches_tables; \
-  static std::vector<cpu::Table> tables() {                                                                      \
-    std::vector<cpu::Table> list;                                                                                \
-    ACT_EXT_FAMILIES(ACT_EXT_APPEND)                                                                             \
-    return list;                                                                                                 \
-  }                                                                                                              \
-  static std::vector<HigherTable<cpu::Kernel>> higher_tables() {                                                 \
-    std::vector<HigherTable<cpu::Kernel>> list;                                                                  \
-    ACT_EXT_FAMILIES(ACT_EXT_APPEND_HIGHER)                                                                      \
-    return list;                                                                                                 \
-  }                                                                                                              \
+#define ACT_EXT_CAPABILITY(NAME)                                                           \
+  namespace act_ext::NAME {                                                                \
+  ACT_EXT_FAMILIES(ACT_EXT_DECLARE)                                                        \
+  extern const std::array<cpu::RowsTable, RowKernels::size> row_tables;                    \
+  extern const std::array<cpu::MaxoutTable, 3> maxout_tables;                              \
+  extern const cpu::RreluTable rrelu_table;                                                \
+  extern const std::array<cpu::ReducingTable, LearnedActivations::size> reducing_tables;   \
+  extern const cpu::AddTermsTable add_terms_table;                                         \
+  extern const std::array<cpu::StretchesTable, LearnedActivations::size> stretches_tables; \
+  static std::vector<cpu::Table> tables() {                                                \
+    std::vector<cpu::Table> list;                                                          \
+    ACT_EXT_FAMILIES(ACT_EXT_APPEND)                                                       \
+    return list;                                                                           \
+  }                                                                                        \
+  static std::vector<HigherTable<cpu::Kernel>> higher_tables() {                           \
+    std::vector<HigherTable<cpu::Kernel>> list;                                            \
+    ACT_EXT_FAMILIES(ACT_EXT_APPEND_HIGHER)                                                \
+    return list;                                                                           \
+  }                                                                                        \
   }
 #define ACT_EXT_APPEND(Family, name) list.insert(list.end(), name##_tables.begin(), name##_tables.end());
 #define ACT_EXT_APPEND_HIGHER(Family, name) \
@@ -56,7 +56,7 @@ struct Capability {
   std::array<RowsTable, RowKernels::size> row_tables;
   std::array<ReducingTable, LearnedActivations::size> reducing_tables;
   AddTermsTable add_terms;
-  std::array<std::array<StretchesKernel, kDtypes>, LearnedActivations::size> stretches_tables;
+  std::array<StretchesTable, LearnedActivations::size> stretches_tables;
   std::array<MaxoutTable, 3> maxout_tables;
   RreluTable rrelu_table;
 };
@@ -90,9 +90,15 @@ template <class Function>
 void complete(Function*& kernel, Function* other) {
   if (kernel == nullptr) kernel = other;
 }
+void complete(StretchesTable& table, const StretchesTable& other);
 template <class List>
 void complete(List& table, const List& other) {
   for (std::size_t i = 0; i < table.size(); ++i) complete(table[i], other[i]);
+}
+
+void complete(StretchesTable& table, const StretchesTable& other) {
+  complete(table.forward, other.forward);
+  complete(table.backward, other.backward);
 }
 
 Capability choose() {
@@ -282,7 +288,10 @@ ReducingKernel reducing_kernel(int index, Pass pass, Dtype dtype) {
 }
 
 StretchesKernel stretches_kernel(int index, Dtype dtype) {
-  return chosen().stretches_tables[index][static_cast<int>(dtype)];
+  return chosen().stretches_tables[index].forward[static_cast<int>(dtype)];
+}
+ReducingStretchesKernel reducing_stretches_kernel(int index, Dtype dtype) {
+  return chosen().stretches_tables[index].backward[static_cast<int>(dtype)];
 }
 
 const MaxoutTable& maxout_table(int64_t pieces) {

@@ -18,6 +18,8 @@ Kernel higher_kernel(int op, int order, bool from_result);
 
 // index: in LearnedActivations.
 StretchesKernel stretches_kernel(int index, Dtype dtype);
+// Null on an x86 processor without AVX2.
+ReducingStretchesKernel reducing_stretches_kernel(int index, Dtype dtype);
 ReducingKernel reducing_kernel(int index, Pass pass, Dtype dtype);
 
 // Its indices are uint8 up to 256 pieces, int16 up to 32768, else int32.

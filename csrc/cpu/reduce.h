@@ -180,6 +180,58 @@ void stretches_kernel(char* output, const char* input, int64_t begin, int64_t en
   }
 }
 
+// Backward of the same, by vectors. A sum in the computing format stays short, as a stretch is.
+template <template <class> class Op, class S>
+void reducing_stretches_kernel(char* output, const char* grad_output, const char* input, int64_t begin, int64_t end,
+                               const cpu::Stretches& along, const cpu::SumsOfChannels& sums) {
+  using V = typename Memory<S>::V;
+  using F = Step<Op, Pass::backward, V>;
+  constexpr int64_t size = Memory<S>::size;
+  constexpr int parameters = F::parameters;
+  static_assert(cpu::kLongestSummed <= kBlock<float>);
+  const int64_t length = along.length;
+  int64_t channel = begin / length % along.channels;
+  S* to = reinterpret_cast<S*>(output) + begin;
+  const S* g = reinterpret_cast<const S*>(grad_output) + begin;
+  const S* x = reinterpret_cast<const S*>(input) + begin;
+  int64_t left = end - begin, n = std::min(left, length - begin % length);
+  for (; left > 0; left -= n, to += n, g += n, x += n, n = std::min(left, length)) {
+    const double* const numbers = along.numbers + channel * along.per_channel;
+    const F f(numbers + parameters);
+    const auto derivatives = [&]<std::size_t... P>(V gradient, V value, std::index_sequence<P...>) {
+      return f(gradient, value, V(numbers[P])...);
+    };
+    constexpr std::make_index_sequence<parameters> all_parameters;
+    Group<S> total[parameters];
+    double sum[parameters] = {};
+    int64_t i = 0;
+    const auto step = [&](int part) {
+      const auto all = derivatives(Memory<S>::load(g + i), Memory<S>::load(x + i), all_parameters);
+      Memory<S>::store(all.value[0], to + i);
+      for (int p = 0; p < parameters; ++p) total[p].part[part] = total[p].part[part] + all.value[1 + p];
+      i += size;
+    };
+    while (i + kLanes<S> <= n) {
+      for (int part = 0; part < Group<S>::size; ++part) step(part);
+    }
+    while (i + size <= n) step(0);
+    if (i < n) {
+      const FirstLanes<S> few(n - i);
+      const auto all = derivatives(few.load(g + i, S(0)), few.load(x + i, S(0)), all_parameters);
+      few.store(all.value[0], to + i);
+      for (int p = 0; p < parameters; ++p) {
+        Wide<S> terms[size];
+        store_in_order<S>(all.value[1 + p], terms);
+        for (int64_t k = 0; k < n - i; ++k) sum[p] += terms[k];
+      }
+    }
+    for (int p = 0; p < parameters; ++p) {
+      sums.first[p][channel * sums.step[p]] += sum[p] + total[p].template sum<false>();
+    }
+    if (++channel == along.channels) channel = 0;
+  }
+}
+
 template <template <class> class Op, class S>
 constexpr cpu::StretchesKernel stretches_kernel_or_null() {
   if constexpr (left_out<NumbersStep<Op, typename Memory<S>::V>, S>) {
@@ -189,11 +241,25 @@ constexpr cpu::StretchesKernel stretches_kernel_or_null() {
   }
 }
 
+template <template <class> class Op, class S>
+constexpr cpu::ReducingStretchesKernel reducing_stretches_kernel_or_null() {
+  if constexpr (ACT_EXT_NO_VECTORS) {
+    return nullptr;
+  } else {
+    return reducing_stretches_kernel<Op, S>;
+  }
+}
+
+template <template <class> class Op>
+constexpr cpu::StretchesTable stretches_table() {
+  return {{stretches_kernel_or_null<Op, float>(), stretches_kernel_or_null<Op, double>(),
+           stretches_kernel_or_null<Op, c10::BFloat16>(), stretches_kernel_or_null<Op, c10::Half>()},
+          {reducing_stretches_kernel_or_null<Op, float>(), reducing_stretches_kernel_or_null<Op, double>(),
+           reducing_stretches_kernel_or_null<Op, c10::BFloat16>(), reducing_stretches_kernel_or_null<Op, c10::Half>()}};
+}
 template <template <class> class... Ops>
-constexpr std::array<std::array<cpu::StretchesKernel, kDtypes>, sizeof...(Ops)> stretches_tables_of(List<Ops...>) {
-  return {std::array<cpu::StretchesKernel, kDtypes>{
-      stretches_kernel_or_null<Ops, float>(), stretches_kernel_or_null<Ops, double>(),
-      stretches_kernel_or_null<Ops, c10::BFloat16>(), stretches_kernel_or_null<Ops, c10::Half>()}...};
+constexpr std::array<cpu::StretchesTable, sizeof...(Ops)> stretches_tables_of(List<Ops...>) {
+  return {stretches_table<Ops>()...};
 }
 
 template <template <class> class... Ops>

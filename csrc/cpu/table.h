@@ -41,6 +41,23 @@ struct Stretches {
 // Forward, for the elements `begin` to `end`.
 using StretchesKernel = void (*)(char* output, const char* input, int64_t begin, int64_t end, const Stretches& along);
 
+// Where the sums for each learned parameter begin, and how far on the next channel's are, 0 where all go to one.
+struct SumsOfChannels {
+  double* first[kMaxArity - 1];
+  int64_t step[kMaxArity - 1];
+};
+
+// Backward likewise, of stretches no longer than kLongestSummed.
+inline constexpr int64_t kLongestSummed = 512;
+using ReducingStretchesKernel = void (*)(char* output, const char* grad_output, const char* input, int64_t begin,
+                                         int64_t end, const Stretches& along, const SumsOfChannels& sums);
+
+// Of one activation, by dtype.
+struct StretchesTable {
+  std::array<StretchesKernel, kDtypes> forward;
+  std::array<ReducingStretchesKernel, kDtypes> backward;
+};
+
 // The operands are those of Kernel, each `sets` times `rows` rows of `length` elements. For each operand `steps` leads
 // from element to element and `nexts` from row to row, and the second half of `nexts` from set to set, in bytes. sign:
 // of the argument.

@@ -143,24 +143,34 @@ void read_numbers(const Tensor& parameter, int64_t channels, int step, double* n
   });
 }
 
+// The parameters of each channel and, behind them, the constants, for kernels along stretches of memory. Two more
+// numbers may be read.
+c10::SmallVector<double, 128> numbers_of(const LearnedCall& given, int64_t channels) {
+  const int parameters = given.parameters(), per_channel = parameters + given.call.op->num_params;
+  c10::SmallVector<double, 128> numbers(channels * per_channel + kMaxParams);
+  for (int p = 0; p < parameters; ++p) {
+    read_numbers(given.tensors[given.input() + 1 + p], channels, per_channel, numbers.data() + p);
+  }
+  for (int64_t c = 0; c < channels; ++c) {
+    for (int k = parameters; k < per_channel; ++k) numbers[c * per_channel + k] = given.call.params[k - parameters];
+  }
+  return numbers;
+}
+// Shorter stretches fill no vectors.
+constexpr int64_t kShortestStretch = 16;
+
 // Forward on the CPU where a parameter is one number along whole stretches of memory. False where it is not.
 bool run_along_stretches(const LearnedCall& given, Dtype dtype, const Channels& channels, const Tensor& out) {
   const Tensor& x = given.tensors[0];
   const bool single = std::all_of(given.tensors.begin() + 1, given.tensors.end(),
                                   [](const Tensor& parameter) { return parameter.numel() == 1; });
   if (!x.is_non_overlapping_and_dense() || !out.strides().equals(x.strides())) return false;
-  // Shorter stretches fill no vectors.
-  constexpr int64_t kShortest = 16;
-  if (!single && (!x.is_contiguous() || x.stride(channels.dim) < kShortest)) return false;
+  if (!single && (!x.is_contiguous() || x.stride(channels.dim) < kShortestStretch)) return false;
 
-  const int parameters = given.parameters(), per_channel = parameters + given.call.op->num_params;
   const int64_t numel = x.numel(), count = single ? 1 : channels.count;
-  c10::SmallVector<double, 128> numbers(count * per_channel);
-  for (int p = 0; p < parameters; ++p) read_numbers(given.tensors[1 + p], count, per_channel, numbers.data() + p);
-  for (int64_t c = 0; c < count; ++c) {
-    for (int k = parameters; k < per_channel; ++k) numbers[c * per_channel + k] = given.call.params[k - parameters];
-  }
-  const cpu::Stretches along{single ? numel : x.stride(channels.dim), count, per_channel, numbers.data()};
+  const auto numbers = numbers_of(given, count);
+  const cpu::Stretches along{single ? numel : x.stride(channels.dim), count,
+                             given.parameters() + given.call.op->num_params, numbers.data()};
   const auto kernel = cpu::stretches_kernel(given.call.op->kernel, dtype);
   char* const to = static_cast<char*>(out.mutable_data_ptr());
   const char* const from = static_cast<const char*>(x.const_data_ptr());
@@ -175,44 +185,33 @@ c10::SmallVector<const Tensor*, kMaxInputs> pointers(const variable_list& tensor
   return list;
 }
 
-// Fills the elementwise outputs and gives, for each parameter, its gradient. The elements go in portions that depend on
-// shapes alone, whose sums are added in order: the same bits for any number of threads.
-variable_list reduce_on_cpu(const LearnedCall& given, Dtype dtype, const variable_list& outputs,
-                            const std::vector<int64_t>& sizes) {
-  const int parameters = given.parameters(), kept = static_cast<int>(outputs.size());
-  const int inputs = static_cast<int>(given.tensors.size());
-  const auto kernel = cpu::reducing_kernel(given.call.op->kernel, given.pass, dtype);
-  const at::TensorIterator iterator = walk(pointers(outputs), pointers(given.tensors));
+// The parameters' gradients, of these sizes. The elements go in portions that depend on shapes alone, whose sums are
+// added in order: the same bits for any number of threads. run(begin, end, sums) does a portion, with a place in sums
+// for each parameter.
+template <class Run>
+variable_list reduced_in_portions(int64_t numel, const std::vector<int64_t>& sizes, at::TensorOptions options,
+                                  Run run) {
   int64_t sums_in_all = 0, channels = 1;
   for (const int64_t size : sizes) {
     sums_in_all += size;
     channels = std::max(channels, size);
   }
   // The sums of all portions stay well below the size of the input.
-  const int64_t numel = iterator.numel(), portion = std::max<int64_t>(65536, 64 * channels);
+  const int64_t portion = std::max<int64_t>(65536, 64 * channels);
   const int64_t portions = (numel + portion - 1) / portion;
   std::vector<double> sums(portions * sums_in_all);
   at::parallel_for(0, portions, 1, [&](int64_t begin, int64_t end) {
     for (int64_t k = begin; k < end; ++k) {
-      cpu::Reduced reduced[kMaxArity];
+      double* of_parameter[kMaxArity - 1];
       double* next = sums.data() + k * sums_in_all;
-      for (int p = 0; p < parameters; ++p) {
-        const Tensor& parameter = given.tensors[inputs - parameters + p];
-        reduced[p] = {static_cast<const char*>(parameter.const_data_ptr()), next};
-        next += sizes[p];
-      }
-      iterator.serial_for_each(
-          [&](char** data, const int64_t* strides, int64_t size0, int64_t size1) {
-            cpu::run_reducing(kernel, dtype, kept, inputs, parameters, data, strides, size0, size1,
-                              given.call.params.data(), reduced);
-          },
-          {k * portion, std::min((k + 1) * portion, numel)});
+      for (size_t p = 0; p < sizes.size(); next += sizes[p++]) of_parameter[p] = next;
+      run(k * portion, std::min((k + 1) * portion, numel), of_parameter);
     }
   });
   variable_list gradients;
   int64_t first = 0;
   for (const int64_t size : sizes) {
-    const Tensor gradient = at::empty({size}, outputs[0].options());
+    const Tensor gradient = at::empty({size}, options);
     with_element_type(gradient.scalar_type(), [&]<class T>() {
       T* const to = gradient.mutable_data_ptr<T>();
       for (int64_t i = 0; i < size; ++i) {
@@ -225,6 +224,55 @@ variable_list reduce_on_cpu(const LearnedCall& given, Dtype dtype, const variabl
     gradients.push_back(gradient);
   }
   return gradients;
+}
+
+// Fills the elementwise outputs and gives, for each parameter, its gradient.
+variable_list reduce_on_cpu(const LearnedCall& given, Dtype dtype, const variable_list& outputs,
+                            const std::vector<int64_t>& sizes) {
+  const int parameters = given.parameters(), kept = static_cast<int>(outputs.size());
+  const int inputs = static_cast<int>(given.tensors.size());
+  const auto kernel = cpu::reducing_kernel(given.call.op->kernel, given.pass, dtype);
+  const at::TensorIterator iterator = walk(pointers(outputs), pointers(given.tensors));
+  return reduced_in_portions(iterator.numel(), sizes, outputs[0].options(),
+                             [&](int64_t begin, int64_t end, double* const* sums) {
+                               cpu::Reduced reduced[kMaxArity];
+                               for (int p = 0; p < parameters; ++p) {
+                                 const Tensor& parameter = given.tensors[inputs - parameters + p];
+                                 reduced[p] = {static_cast<const char*>(parameter.const_data_ptr()), sums[p]};
+                               }
+                               iterator.serial_for_each(
+                                   [&](char** data, const int64_t* strides, int64_t size0, int64_t size1) {
+                                     cpu::run_reducing(kernel, dtype, kept, inputs, parameters, data, strides, size0,
+                                                       size1, given.call.params.data(), reduced);
+                                   },
+                                   {begin, end});
+                             });
+}
+
+// The same for backward along stretches that are short. Nothing where there are none.
+variable_list reduce_along_stretches(const LearnedCall& given, Dtype dtype, const Channels& channels,
+                                     const Tensor& output, const std::vector<int64_t>& sizes) {
+  const Tensor &g = given.tensors[0], &x = given.tensors[1];
+  const bool single = std::all_of(sizes.begin(), sizes.end(), [](int64_t size) { return size == 1; });
+  if (given.pass != Pass::backward || single || x.numel() == 0) return {};
+  if (!x.is_contiguous() || !g.is_contiguous() || !output.is_contiguous()) return {};
+  const int64_t length = x.stride(channels.dim);
+  const auto kernel = cpu::reducing_stretches_kernel(given.call.op->kernel, dtype);
+  if (kernel == nullptr || length < kShortestStretch || length > cpu::kLongestSummed) return {};
+
+  const auto numbers = numbers_of(given, channels.count);
+  const cpu::Stretches along{length, channels.count, given.parameters() + given.call.op->num_params, numbers.data()};
+  char* const to = static_cast<char*>(output.mutable_data_ptr());
+  const char* const gradients = static_cast<const char*>(g.const_data_ptr());
+  const char* const from = static_cast<const char*>(x.const_data_ptr());
+  return reduced_in_portions(x.numel(), sizes, output.options(), [&](int64_t begin, int64_t end, double* const* sums) {
+    cpu::SumsOfChannels of_channels;
+    for (size_t p = 0; p < sizes.size(); ++p) {
+      of_channels.first[p] = sums[p];
+      of_channels.step[p] = sizes[p] == 1 ? 0 : 1;
+    }
+    kernel(to, gradients, from, begin, end, along, of_channels);
+  });
 }
 
 Tensor compute_forward(const LearnedCall& given) {
@@ -245,12 +293,16 @@ variable_list compute(const LearnedCall& given) {
   Channels channels;
   const Dtype dtype = check(given, channels);
   const Tensor& x = given.tensors[input];
-  const LearnedCall expanded = with_parameters_expanded(given, channels);
   variable_list results = {empty_output(x)};
   if (given.pass == Pass::double_backward) results.insert(results.begin(), empty_output(given.tensors[input - 1]));
-  const variable_list gradients =
-      x.is_cpu() ? reduce_on_cpu(expanded, dtype, results, sizes)
-                 : reduce_on_cuda(given.call, given.pass, dtype, pointers(results), pointers(expanded.tensors), sizes);
+  variable_list gradients;
+  if (x.is_cpu()) gradients = reduce_along_stretches(given, dtype, channels, results[0], sizes);
+  if (gradients.empty()) {
+    const LearnedCall expanded = with_parameters_expanded(given, channels);
+    gradients = x.is_cpu() ? reduce_on_cpu(expanded, dtype, results, sizes)
+                           : reduce_on_cuda(given.call, given.pass, dtype, pointers(results),
+                                            pointers(expanded.tensors), sizes);
+  }
   for (size_t p = 0; p < gradients.size(); ++p) results.push_back(gradients[p].view_as(given.tensors[input + 1 + p]));
   return results;
 }
