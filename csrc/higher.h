@@ -52,11 +52,13 @@ struct SlopeDerivative {
   ACT_FN explicit SlopeDerivative(const double* params) : op(with_params<Op, Value>(params)) {}
   ACT_FN double operator()(double s) const {
     const Value variable = as_variable<kOrder>(s);
+    Value slope;
     if constexpr (kFromResult) {
-      return highest_derivative<kOrder>(op.slope_from_result(variable));
+      slope = op.slope_from_result(variable);
     } else {
-      return highest_derivative<kOrder>(op.slope(variable));
+      slope = op.slope(variable);
     }
+    return keep_nan(s, highest_derivative<kOrder>(slope));
   }
 };
 

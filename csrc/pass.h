@@ -131,7 +131,9 @@ struct Step<Op, pass, V, Kind::pointwise> {
   }
   template <class Rest>
   ACT_FN V with(Rest&& rest, V h, V g, V s) const {
-    return times_slope<gates>(h * g, slope(Dual<V>(s, V(1)), rest).d);
+    // A comparison that lets NaN through knows nothing of its derivative.
+    const Dual<V> both = slope(Dual<V>(s, V(1)), rest);
+    return times_slope<gates>(h * g, keep_nan(both.v, both.d));
   }
 
  private:

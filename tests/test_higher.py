@@ -97,6 +97,13 @@ def test_second_pass_by_all_its_inputs(case):
     assert gradgradcheck(second, tensors, check_fwd_over_rev=True)
 
 
+@each_sloped
+def test_nan_stays(case):
+    x = torch.tensor([math.nan, 1.3], dtype=torch.float64, requires_grad=True)
+    for order in range(1, 6):
+        assert derivative(case.function, x, order).isnan().tolist() == [True, False], order
+
+
 @pytest.mark.parametrize("name", ["elu", "selu", "celu", "leaky_relu", "relu"])
 def test_of_in_place_forms(name):
     """They save the result alone."""

@@ -42,7 +42,7 @@ Differentiated call_of(c10::string_view activation, Numbers params, int64_t orde
 
 Tensor computed(const Tensor& saved, c10::string_view activation, Numbers params, int64_t order, bool from_result) {
   const auto what = call_of(activation, params, order, from_result);
-  check_inputs(what.call, what.pass, {&saved});
+  check_inputs(what.call, Pass::forward, {&saved});
   const Tensor in = saved.to(at::kDouble).contiguous();
   const Tensor result = at::empty_like(in);
   if (!saved.is_cpu()) {
@@ -86,7 +86,7 @@ Tensor slope_derivative(const Call& call, int order, bool from_result, const Ten
 }
 
 Tensor times_derivative(const Op& op, const Tensor& gradients, const Tensor& derivative) {
-  const Tensor product = gradients * derivative;
+  const Tensor product = derivative * gradients;  // in the layout of what was saved, which the derivative has
   return op.spec.gates ? at::where(derivative == 0, 0, product) : product;
 }
 

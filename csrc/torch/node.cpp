@@ -117,7 +117,7 @@ std::string ElementwiseNode::name() const {
   }
   if (what_.packing && what_.call.op->kind == Kind::gated_unit) name += "Packed";
   for (int passes = count_inputs(what_.pass, 1); passes > 0; --passes) name += "Backward";
-  if (what_.order > 0) name += "Derivative";
+  for (int order = 0; order < what_.order; ++order) name += "Derivative";
   const bool from_result = what_.from_result || is_from_result(what_.pass);
   return "ActExt" + name + (from_result ? "FromResult0" : "0");
 }

@@ -139,7 +139,7 @@ Tensor by_result(const Differentiated& what, const Tensor& g, const Tensor& y, c
 // tangent of y changes it.
 Tensor of_gradient_by_result(const Differentiated& what, const Tensor& h, const Tensor& y, const Tensor& y_tangent) {
   if (!what.call.op->logarithmic) return by_result(what, h, y, y_tangent);
-  return with_sign(what, -row_sum(what, h * y_tangent * y.exp())).expand_as(y);
+  return with_sign(what, -row_sum(what, h * y_tangent * y.exp())).expand_as(y).contiguous();
 }
 
 // What the double backward pass gives for y, sign (h (g - sum(g y)) - g sum(h y)) or, of a logarithm,
