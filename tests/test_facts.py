@@ -127,7 +127,7 @@ def check_saturates(case, facts):
 
 
 def check_smoothness(case, facts):
-    """The kernels have two derivatives, the third is that of the spec's derivative."""
+    """Not all kernels have three derivatives: the third is that of the spec's derivative."""
     orders = [lambda x, k=k: differentiated(case.function, x, k) for k in range(3)]
     orders.append(lambda x: differentiated(case.derivative, x, 2))
     first = next((k for k, f in enumerate(orders) if jumps(f)), math.inf)
